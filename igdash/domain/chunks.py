@@ -1,0 +1,35 @@
+"""A chunk: the unit in which a source hands over bytes, the spool keeps them and the decoder reads.
+
+Sources cut their output at line (or message) borders only, so that each chunk can be decoded on
+its own, after a restart as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ChunkKind(IntEnum):
+    """What the bytes are. Numbers are written to spool files: never renumber."""
+
+    JSON_LINES = 1
+    """Lines as `ig run -o json` prints them: an object per event or an array per tick."""
+    LOG_LINES = 2
+    """Lines of the gadget's stderr."""
+    LOSS = 3
+    """One loss record as JSON: node, start, end, count, cause, detail, exact."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Whole lines from one node, received at `received` (ns since the epoch).
+
+    `partial` is True for the last bytes of a stream that ended inside a line.
+    """
+
+    kind: ChunkKind
+    received: int
+    data: bytes
+    node: str = ""
+    partial: bool = False

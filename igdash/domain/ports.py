@@ -1,0 +1,263 @@
+"""What the outer rings offer, as short protocols whose docstrings are the contract.
+
+Each has a suite in `tests/contracts/` that runs over all of its adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from igdash.domain.chunks import Chunk
+from igdash.domain.control import Advance, CollectorStats
+from igdash.domain.environments import Environment, EnvironmentStatus
+from igdash.domain.events import Decoded, Event, LogLine, Malformed
+from igdash.domain.gadgets import DataSource, Gadget
+from igdash.domain.losses import Loss
+from igdash.domain.queries import Bucket, EventPage, EventRange, SessionPage, SessionQuery, TickPage
+from igdash.domain.sessions import NewSession, Session, SessionId, SessionSpec, StateChange
+
+# ---------------------------------------------------------------- reading the history
+
+
+class SessionReader(Protocol):
+    """Sessions and their exact counters. Thread-safe; each call is one short transaction.
+
+    Deleted sessions are gone from every answer at once, also while their rows still are not.
+    """
+
+    def get(self, session: SessionId) -> Session:
+        """Return the session. Raises `SessionNotFound`."""
+
+    def resolve(self, prefix: str) -> SessionId:
+        """Return the only id that begins with `prefix`. Raises `SessionNotFound`, `AmbiguousSession`."""
+
+    def list(self, query: SessionQuery) -> SessionPage:
+        """Return one page. Ties are broken by id. Raises `InvalidQuery` for a foreign cursor."""
+
+    def sparks(
+        self, sessions: Sequence[SessionId], start: int, end: int, buckets: int
+    ) -> Mapping[SessionId, Sequence[int]]:
+        """Return events per equal slice of `[start, end)` ns for each session asked for."""
+
+    def schema(self, session: SessionId) -> tuple[DataSource, ...]:
+        """Return the data sources stored with the session. Raises `SessionNotFound`."""
+
+    def totals(self) -> Mapping[str, int]:
+        """Return counts over all sessions: `sessions`, `running`, `events`, `lost`, `bytes`,
+        `malformed`, `database_bytes`."""
+
+
+class EventReader(Protocol):
+    """Events of the history. Thread-safe; a page is one query, nothing is held between calls.
+
+    Every method raises `SessionNotFound` for an unknown or deleted session.
+    """
+
+    def page(self, session: SessionId, wanted: EventRange) -> EventPage:
+        """Return one page of events, in seq order, byte-exact."""
+
+    def get(self, session: SessionId, seq: int) -> Event:
+        """Return one event. Raises `EventNotFound`."""
+
+    def stream(self, session: SessionId, wanted: EventRange) -> Iterator[Sequence[Event]]:
+        """Yield all events of the range upwards in blocks, each block its own short transaction.
+
+        Ends at the session's last seq as it was at the call. `wanted.limit` is the block size.
+        """
+
+    def ticks(self, session: SessionId, *, before: int | None = None, limit: int = 100) -> TickPage:
+        """Return ticks numbered below `before` (None = the newest), newest first."""
+
+    def tick_at(self, session: SessionId, tick: int) -> tuple[Event, ...]:
+        """Return the rows of one tick in order. Raises `EventNotFound` when there is no such tick."""
+
+    def histogram(
+        self, session: SessionId, *, start: int | None, end: int | None, buckets: int
+    ) -> tuple[Bucket, ...]:
+        """Return `buckets` equal bars over `[start, end)`, from the rollups.
+
+        Without bounds: over the session's life (started … stopped or now); then events whose own
+        time lies outside are counted in the first or last bar, so the bars always sum to `events`.
+        """
+
+
+class RecordReader(Protocol):
+    """Losses, logs and malformed lines of a session. Thread-safe.
+
+    Every method raises `SessionNotFound` for an unknown or deleted session.
+    """
+
+    def losses(self, session: SessionId, *, limit: int = 1_000) -> tuple[tuple[Loss, ...], int]:
+        """Return the newest loss records, oldest of them first, and the total count of lost events."""
+
+    def logs(self, session: SessionId, *, after: int = 0, limit: int = 500) -> tuple[LogLine, ...]:
+        """Return log lines with `n > after`, in order. With `after=0`: the newest `limit`, in order."""
+
+    def malformed(
+        self, session: SessionId, *, after: int = 0, limit: int = 100
+    ) -> tuple[Malformed, ...]:
+        """Return kept lines with `n > after`, in order."""
+
+
+# ---------------------------------------------------------------- writing it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionBatch:
+    """What one transaction adds to one session.
+
+    `received` counts the events read from the source for this batch, those dropped by our own
+    bound (a `writer` loss in `decoded.losses`) included. `spool_offset` is the end of the spooled
+    bytes this covers.
+    """
+
+    session: SessionId
+    decoded: Decoded
+    received: int
+    spool_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumePoint:
+    """Where collecting goes on after a restart. `last_received` is None before the first event."""
+
+    session: Session
+    spool_offset: int
+
+
+class EventWriter(Protocol):
+    """The one writer. Not thread-safe: one thread owns it. Only the collector has one.
+
+    Every method is one transaction and is durable when it returns (synchronous=FULL). Raises
+    `StoreBusy` when trying again may help (locked, disk full, server away): then nothing was
+    changed. After a lost acknowledgement the store may have it all: read `resume_points`.
+    """
+
+    def create(self, session: NewSession) -> Session:
+        """Store a new session in state `starting`."""
+
+    def change(self, session: SessionId, change: StateChange) -> Session:
+        """Store a step of its life: `running` sets `started` once, an ended state sets `stopped`.
+
+        Raises `SessionNotFound`.
+        """
+
+    def append(self, batches: Sequence[SessionBatch]) -> Sequence[Advance]:
+        """Add the batches in one transaction: rows, ticks, counters, rollups, losses, offsets.
+
+        Gives each event the next seq of its session. A batch for a session that was deleted
+        meanwhile is left out. Losses are merged into the record of their session, node, cause and
+        second. Returns one advance per session stored.
+        """
+
+    def unfinished(self) -> Sequence[ResumePoint]:
+        """Return the sessions whose stored state is not an ended one, with their spool offsets."""
+
+    def hide(self, session: SessionId) -> None:
+        """Mark a session as deleted: no reader sees it from now on. Raises `SessionNotFound`."""
+
+    def purge(self, rows: int) -> bool:
+        """Delete up to `rows` rows of hidden sessions; return whether more remain."""
+
+    def close(self) -> None:
+        """Checkpoint and close."""
+
+
+# ---------------------------------------------------------------- sources
+
+
+class Sink(Protocol):
+    """Where a source puts what it receives. Thread-safe per stream: one thread calls it at a time."""
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Take bytes. Returns once they are in the spool, or were counted as lost; never raises."""
+
+    def nodes(self, *, expected: int, connected: int) -> None:
+        """Tell how many nodes are covered now."""
+
+    def started(self) -> None:
+        """The gadget runs: the session is `running`."""
+
+    def ended(self, *, failed: bool, reason: str) -> None:
+        """The stream is over, all chunks were handed in before. Called exactly once, last."""
+
+
+class Stream(Protocol):
+    """A gadget that runs for one session."""
+
+    def stop(self, *, timeout: float) -> None:
+        """Ask the gadget to end, let its tail arrive, force it after `timeout` s. Returns at once;
+        `sink.ended` tells when it is over. Safe to call twice."""
+
+    def join(self, timeout: float) -> bool:
+        """Wait until `sink.ended` was called and every thread and process is gone."""
+
+
+class Source(Protocol):
+    """One way to run gadgets: an adapter per environment kind."""
+
+    environment: Environment
+
+    def status(self) -> EnvironmentStatus:
+        """Return whether it can be used right now. Never raises; may take some seconds."""
+
+    def command(self, session: SessionId, spec: SessionSpec) -> tuple[str, ...]:
+        """Return the argv that runs this session (or that would, for replay)."""
+
+    def info(self, spec: SessionSpec) -> Mapping[str, str]:
+        """Return facts to store with the session: image, retimed, recording …"""
+
+    def restartable(self, spec: SessionSpec) -> bool:
+        """Whether an interrupted session of this spec may be run again by itself."""
+
+    def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:
+        """Start the gadget. Raises `SourceError` when it cannot be started at all (missing binary,
+        unreadable recording); a gadget that fails later ends with `sink.ended(failed=True, …)`."""
+
+
+Decode = Callable[[Chunk], Decoded]
+"""Pure: a chunk's bytes to events, ticks, losses, malformed lines, log lines, in order."""
+
+
+class Catalogue(Protocol):
+    """The gadgets igdash knows."""
+
+    def all(self) -> tuple[Gadget, ...]:
+        """Return every gadget, by category, then name."""
+
+    def get(self, name: str) -> Gadget:
+        """Return one. Raises `GadgetNotFound`, naming near names."""
+
+
+# ---------------------------------------------------------------- the collector, from outside
+
+
+class Control(Protocol):
+    """The collector as other processes see it. Thread-safe. Every call raises
+    `CollectorUnavailable` when it does not answer within some seconds."""
+
+    def start(self, spec: SessionSpec) -> Session:
+        """Validate, store and start a session. Raises `InvalidSpec`."""
+
+    def stop(self, session: SessionId) -> None:
+        """Begin a graceful stop. Raises `SessionNotFound`, `WrongState` when it already ended."""
+
+    def delete(self, session: SessionId) -> None:
+        """Stop it if it runs, hide it at once, delete its rows behind. Raises `SessionNotFound`."""
+
+    def environments(self) -> Sequence[EnvironmentStatus]:
+        """Return what the collector knows of each environment."""
+
+    def stats(self) -> CollectorStats:
+        """Return how the collector is doing."""
+
+    def watch(
+        self, on_advance: Callable[[Sequence[Advance]], None]
+    ) -> AbstractContextManager[None]:
+        """Call back after every commit, from one thread of its own, until the context ends.
+
+        Reconnects by itself; after a gap it calls with nothing, which means: look yourself.
+        """
