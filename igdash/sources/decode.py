@@ -10,10 +10,10 @@ as exact texts and the store keeps each once; `domain.events.restore` puts them 
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -41,6 +41,8 @@ MAX_NAME: Final = 253
 """Longest name Kubernetes allows; what is longer is cut in the origin, never in the event."""
 
 _BLANK: Final = " \t\r"
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_T = TypeVar("_T")
 _NOTHING: Final = msgspec.Raw(b"")
 _KEY_K8S: Final = '"k8s":'
 _KEY_RUNTIME: Final = '"runtime":'
@@ -183,15 +185,7 @@ def _why_no_container(text: str) -> str:
 def _read_array(text: str, found: _Found) -> None:
     """One array is one tick; all of its rows are events or the whole line is malformed."""
     _check_depth(text)
-    try:
-        rows = [bytes(row).decode() for row in _rows.decode(text)]
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise _NotAnEvent(_reason(error)) from error
-    if any(row[0] != "{" for row in rows):
-        raise _NotAnEvent("an array with an element that is no object")
-    if len(text) != sum(map(len, rows)) + max(len(rows), 1) + 1:
-        rows = _with_space(text, rows)
-    events = [_event(row, found.chunk) for row in rows]
+    events = [_event(row, found.chunk) for row in _split(text)]
     found.ticks.append(
         NewTick(
             ts=events[0].ts if events else found.chunk.received,
@@ -204,16 +198,31 @@ def _read_array(text: str, found: _Found) -> None:
     found.events.extend(events)
 
 
-def _with_space(text: str, rows: list[str]) -> list[str]:
-    """Return the rows with the white space around them, so that joining gives the text back."""
-    pieces, at = [], 1
+def _split(text: str) -> list[str]:
+    """Return the rows of an array: joined with commas and bracketed they are the text again."""
+    plain = text
+    try:
+        raws = _rows.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        plain = _without_surrogates(text, error)
+        raws = _retry(_rows, plain)
+    rows = [bytes(raw).decode() for raw in raws]
+    if any(row[0] != "{" for row in rows):
+        raise _NotAnEvent("an array with an element that is no object")
+    if plain is text and len(text) == sum(map(len, rows)) + max(len(rows), 1) + 1:
+        return rows
+    return [text[start:end] for start, end in _spans(plain, rows)]
+
+
+def _spans(text: str, rows: list[str]) -> Iterator[tuple[int, int]]:
+    """Yield where each row lies, the white space around it included."""
+    start = 1
     for row in rows:
-        start = text.index(row, at)
-        end = start + len(row)
-        stop = min(x for x in (text.find(",", end), text.find("]", end)) if x >= 0)
-        pieces.append(text[at:stop])
-        at = stop + 1
-    return pieces
+        end = text.index(row, start) + len(row)
+        while text[end] not in ",]":
+            end += 1
+        yield start, end
+        start = end + 1
 
 
 def _event(line: str, chunk: Chunk) -> NewEvent:
@@ -229,23 +238,28 @@ def _event(line: str, chunk: Chunk) -> NewEvent:
 
 
 def _odd_event(line: str, chunk: Chunk, error: Exception) -> NewEvent:
-    """JSON with lone surrogates in escapes is JSON too (RFC 8259, 8.2), but msgspec refuses it."""
-    if "\\u" not in line:
-        raise _NotAnEvent(_reason(error)) from error
-    try:
-        value = json.loads(line, parse_int=str, parse_float=str, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        raise _NotAnEvent(_reason(error)) from error
-    k8s, runtime = value.get("k8s"), value.get("runtime")
-    place = _place_of(
-        k8s if isinstance(k8s, dict) else {}, runtime if isinstance(runtime, dict) else {}
-    )
-    ts = _timestamp(str(value.get("timestamp_raw")).encode("ascii", "replace")) or chunk.received
+    head = _retry(_head, _without_surrogates(line, error))
+    place = _place(bytes(head.k8s), bytes(head.runtime))
+    ts = _timestamp(bytes(head.timestamp_raw)) or chunk.received
     return NewEvent(ts, _origin(chunk.node, place, False, False), line, len(line.encode()))
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
+def _without_surrogates(text: str, error: Exception) -> str:
+    """Return `text` as long as it was, without the escapes that msgspec refuses.
+
+    Lone surrogates in escapes are JSON too (RFC 8259, 8.2). Only for reading: the text stays.
+    """
+    plain = _SURROGATE.sub(r"\\ufffd", text)
+    if plain == text:
+        raise _NotAnEvent(_reason(error)) from error
+    return plain
+
+
+def _retry(decoder: msgspec.json.Decoder[_T], text: str) -> _T:
+    try:
+        return decoder.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _NotAnEvent(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:
