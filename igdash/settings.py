@@ -84,7 +84,7 @@ class CollectSettings:
     """[collect]: from the gadgets to the store."""
 
     window_ms: int = setting(
-        75, "Time over which events are gathered into one transaction.", unit="ms", low=5, high=5000
+        50, "Time over which events are gathered into one transaction.", unit="ms", low=5, high=5000
     )
     max_spool_mb: int = setting(
         256,
@@ -95,7 +95,7 @@ class CollectSettings:
         high=1_000_000,
     )
     stop_timeout_s: float = setting(
-        8.0,
+        10.0,
         "How long a gadget may take to end after it was asked to, before it is killed.",
         unit="s",
         low=0.1,
