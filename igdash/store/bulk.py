@@ -103,7 +103,7 @@ class PostgresBulk:
     _UPSERT: Final = {
         table: _upsert_sql(
             table,
-            f"SELECT * FROM unnest({', '.join(map(_array, columns))})",
+            f"SELECT * FROM unnest({', '.join(map(_array, columns))})",  # noqa: S608
         )
         for table, (columns, _, _) in _UPSERTS.items()
     }

@@ -42,6 +42,8 @@ _NUMBERS: Final[Mapping[SessionSort, ColumnElement[Any]]] = {
     SessionSort.BYTES: _c.byte_count,
 }
 
+_Conditions = list[ColumnElement[bool]]
+
 
 class StoredSessions:
     """The `SessionReader` port on SQL."""
@@ -154,7 +156,7 @@ class StoredSessions:
         return func.lower(column.collate("C"))  # else the server's locale would order otherwise
 
     def _conditions(self, query: SessionQuery) -> Sequence[ColumnElement[bool]]:
-        conditions = [_VISIBLE]
+        conditions: _Conditions = [_VISIBLE]
         if query.states:
             conditions.append(_c.state.in_([state.value for state in query.states]))
         for column, value in (
