@@ -213,11 +213,11 @@ def load(
         else:
             raw[key] = (value, f"environment {variable_of(key)}")
     raw |= {key: (value, "command line") for key, value in (overrides or {}).items()}
-    _known("key", raw, keys())
+    _known("key", raw, all_keys())
     base = path.parent if path else Path()
     parsed = [_environment(entry, number, base) for number, entry in enumerate(entries)]
     _unique([environment.name for environment in parsed])
-    origins = {key: raw[key][1] if key in raw else "default" for key in keys()}
+    origins = {key: raw[key][1] if key in raw else "default" for key in all_keys()}
     settings = Settings(
         store=_store(_section("store", raw), variables),
         web=_section("web", raw),
@@ -231,7 +231,7 @@ def load(
     return settings
 
 
-def keys() -> list[str]:
+def all_keys() -> list[str]:
     """Return every `section.key`, in the order of the documentation."""
     return [f"{section}.{f.name}" for section, kind in SECTIONS.items() for f in fields(kind)]
 
@@ -285,7 +285,7 @@ def data_home(variables: Mapping[str, str] | None = None) -> Path:
 
 def shown(settings: Settings) -> list[tuple[str, str, str]]:
     """Return key, value as text with secrets masked, and origin of every effective setting."""
-    rows = [(key, masked(_as_text(_value(settings, key))), settings.origins[key]) for key in keys()]
+    rows = [(key, masked(_as_text(_value(settings, key))), settings.origins[key]) for key in all_keys()]
     for number, environment in enumerate(settings.environments):
         for key in ("name", "kind", *ENVIRONMENT_KEYS[environment.kind]):
             value = masked(_as_text(getattr(environment, key)))
@@ -324,7 +324,7 @@ def _from_environ(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     Only names with a double underscore are ours: Kubernetes gives every pod variables such as
     IGDASH_SERVICE_HOST for a Service called igdash.
     """
-    known = {variable_of(key): key for key in keys()}
+    known = {variable_of(key): key for key in all_keys()}
     for name, text in sorted(variables.items()):
         if not name.startswith(PREFIX) or "__" not in name:
             continue
