@@ -285,7 +285,9 @@ def data_home(variables: Mapping[str, str] | None = None) -> Path:
 
 def shown(settings: Settings) -> list[tuple[str, str, str]]:
     """Return key, value as text with secrets masked, and origin of every effective setting."""
-    rows = [(key, masked(_as_text(_value(settings, key))), settings.origins[key]) for key in all_keys()]
+    rows = [
+        (key, masked(_as_text(_value(settings, key))), settings.origins[key]) for key in all_keys()
+    ]
     for number, environment in enumerate(settings.environments):
         for key in ("name", "kind", *ENVIRONMENT_KEYS[environment.kind]):
             value = masked(_as_text(getattr(environment, key)))
