@@ -24,8 +24,6 @@ from igdash.domain.text import masked
 from igdash.domain.values import ANY, Limits, convert, near
 
 PREFIX: Final = "IGDASH_"
-MAX_SOCKET_PATH: Final = 100
-"""Longest path of a Unix socket that works everywhere (Linux takes 107 bytes, macOS 103)."""
 
 
 def setting(
@@ -134,14 +132,8 @@ class Settings:
 
     @property
     def control_path(self) -> Path:
-        """The collector's control socket. Raises `SettingsError` when the path is too long."""
-        path = self.state_dir / "control.sock"
-        if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-            raise SettingsError(
-                f"store.state_dir: {str(self.state_dir)!r} is too long for a Unix socket"
-                f" ({len(os.fsencode(path))} bytes, at most {MAX_SOCKET_PATH}); set a shorter one"
-            )
-        return path
+        """The collector's control socket."""
+        return self.state_dir / "control.sock"
 
 
 SECTIONS: Final[Mapping[str, type[Any]]] = {
@@ -218,7 +210,7 @@ def load(
     parsed = [_environment(entry, number, base) for number, entry in enumerate(entries)]
     _unique([environment.name for environment in parsed])
     origins = {key: raw[key][1] if key in raw else "default" for key in all_keys()}
-    settings = Settings(
+    return Settings(
         store=_store(_section("store", raw), variables),
         web=_section("web", raw),
         collect=_section("collect", raw),
@@ -227,8 +219,6 @@ def load(
         origins=origins,
         environments_origin=entries_origin or "found in PATH",
     )
-    _ = settings.control_path
-    return settings
 
 
 def all_keys() -> list[str]:
