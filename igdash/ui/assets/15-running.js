@@ -5,7 +5,7 @@
   "use strict";
   const ig = window.igdash;
   const SPARK_MS = 15000, SPARKS = 40, RETRY_MS = 3000, PAGE = 200;
-  const ENDED = new Set(["stopped", "interrupted", "failed"]);
+  const ENDED = new Set(["stopped", "interrupted", "failed", "deleted"]);
   const byId = new Map(), setListeners = new Set(), tickListeners = new Set();
   const running = (ig.running = { loaded: false, error: null });
   let loading = null, again = false, retry = 0;

@@ -16,7 +16,7 @@
   const restOf = (s) => {
     const several = ig.environments.list.length > 1;
     const missing = coverage(s) ? `${s.nodes.connected} of ${s.nodes.expected} nodes` : null;
-    return [s.name, ...ig.targetRest(s.target), several ? s.environment : null, missing].filter(Boolean).join(" · ");
+    return [s.name, ...ig.targetRest(s.target), several ? "env " + s.environment : null, missing].filter(Boolean).join(" · ");
   };
 
   /* The row of buttons: View and Stop; Stop turns it into one question while events still flow. */
@@ -36,7 +36,7 @@
       const no = el("button", { class: "btn s", type: "button", on: { click: () => back(true) } }, "Keep");
       const box = el("div", { class: "run-ask", role: "group", "aria-label": "Stop while events still arrive?",
         on: { keydown: (e) => { if (e.key === "Escape") { e.stopPropagation(); back(true); } } } },
-        el("span", {}, "Events still flow."), yes, no);
+        el("span", {}, "Really stop?"), yes, no);
       const later = () => { clearTimeout(timer); timer = setTimeout(() => back(box.contains(document.activeElement)), ASK_MS); };
       row.classList.add("asking");
       row.append(box);

@@ -19,12 +19,12 @@
 
   const makeRow = (s) => {
     const facts = el("span", { class: "pick-facts" }), dot = el("span", { class: "dot", "aria-hidden": "true" });
-    const rest = [s.name, ...ig.targetRest(s.target), ig.environments.list.length > 1 ? s.environment : null].filter(Boolean).join(" · ");
+    const rest = [s.name, ...ig.targetRest(s.target), ig.environments.list.length > 1 ? "env " + s.environment : null].filter(Boolean).join(" · ");
     const lost = el("span", { class: "run-lost", hidden: true });
     const node = el("a", { class: "opt", href: "/sessions/" + s.id, data: { id: s.id }, tabindex: "-1",
       on: { focus: () => choose(node), click: go } },
       dot, el("span", { class: "x" }, el("span", {}, title(s.target || {})), rest ? el("span", { class: "pick-rest" }, rest) : null, facts), lost,
-      el("span", { class: "btn s", "aria-hidden": "true" }, "View"));
+      el("span", { class: "btn s pick-view", "aria-hidden": "true" }, "View"));
     return { node, facts, dot, lost };
   };
   const writeRow = (row, s) => {

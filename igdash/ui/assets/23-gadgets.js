@@ -63,8 +63,8 @@
     let moved = false;
     for (const card of cards) {
       const why = card.running ? "" : ig.environments.whyNot(card.name);
-      setText(card.node.querySelector(".card-why"), why);
-      moved = moved || card.off !== !!why;
+      moved = moved || card.why !== why;
+      card.why = why;
       card.off = !!why;
       card.node.classList.toggle("off", card.off);
       if (card.off) { card.node.removeAttribute("href"); card.node.setAttribute("aria-disabled", "true"); card.node.setAttribute("role", "link"); }
@@ -75,7 +75,12 @@
     if (old) old.remove();
     for (const card of cards.filter((c) => !c.off)) box.append(card.node);
     const off = cards.filter((c) => c.off);
-    if (off.length) box.append(el("h2", { class: "cards-rest" }, "Not available here"), ...off.map((c) => c.node));
+    const reasons = new Set(off.map((c) => c.why));
+    for (const card of cards) setText(card.node.querySelector(".card-why"), reasons.size > 1 ? card.why : "");
+    if (off.length) {
+      const head = reasons.size > 1 ? "Not available here" : [...reasons][0].replace(/\.$/, "");
+      box.append(el("h2", { class: "cards-rest" }, head), ...off.map((c) => c.node));
+    }
     filter();
   };
 
@@ -122,7 +127,7 @@
   ig.ready(() => {
     cards = [...ig.$("gadgets-cards").children].map((node) => {
       const g = ig.gadget(node.dataset.gadget);
-      return { node, name: g.name, category: node.dataset.category, href: "/start/" + g.name, running: 0, off: false,
+      return { node, name: g.name, category: node.dataset.category, href: "/start/" + g.name, running: 0, off: false, why: "",
         text: [g.title, g.name, g.name.replace(/_/g, " "), g.description, g.category].join(" ").toLowerCase() };
     });
     makeInput();
