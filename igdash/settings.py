@@ -428,7 +428,11 @@ def _check_server(url: str) -> None:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise SettingsError(f"store.url: {masked(url)!r} is not a URL: {error}") from error
+        # The error's own text may quote a part of the password.
+        raise SettingsError(
+            f"store.url: {masked(url)!r} is not a URL; special characters in a password are"
+            " written %2F, %40 and so on"
+        ) from error
     if not parts.path.strip("/"):
         raise SettingsError(f"store.url: {masked(url)!r} names no database; write …://user@host/db")
 

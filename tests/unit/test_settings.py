@@ -209,9 +209,14 @@ def test_secrets_are_masked():
     text = str(settings.shown(found))
     assert "s3cret" not in text
     assert "me:***@db.example" in text
-    with pytest.raises(SettingsError) as caught:
-        settings.load(environ={**EMPTY, "IGDASH_STORE__URL": "mysql://me:s3cret@x/y"})
-    assert "s3cret" not in str(caught.value)
+    for wrong in (
+        "mysql://me:s3cret@x/y",
+        "postgresql://me:s3cret/s3cret@h/d",
+        "postgresql://me:s3cret@h",
+    ):
+        with pytest.raises(SettingsError) as caught:
+            settings.load(environ={**EMPTY, "IGDASH_STORE__URL": wrong})
+        assert "s3cret" not in str(caught.value)
 
 
 def test_state_of_a_server_store_does_not_depend_on_the_password():
