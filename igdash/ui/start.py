@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from dash import Dash, html
 from dash.development.base_component import Component
 
+from igdash.domain.commands import default_target
+
 if TYPE_CHECKING:
     from igdash.services.web import WebServices
 
@@ -20,9 +22,9 @@ ROOT = "start-root"
 
 
 def layout(services: WebServices) -> Component:
-    """Return the view: an empty root that names, per environment, the namespace IG itself runs in."""
-    own = {one.name: one.gadget_namespace for one in services.environments}
-    return html.Div(id=ROOT, className="start", **{"data-own": json.dumps(own)})
+    """Return the view: an empty root that names, per environment, the namespace a target begins with."""
+    usual = {one.name: default_target(one).namespace for one in services.environments}
+    return html.Div(id=ROOT, className="start", **{"data-usual": json.dumps(usual)})
 
 
 def register(app: Dash, services: WebServices) -> None:

@@ -49,43 +49,47 @@
     return whole + 's';
   }
 
-  /* What an untouched form holds. `own` is the namespace IG runs in. */
-  function defaults(environment) {
-    return { environment: environment, name: '', scope: 'others', namespace: '', pod: '',
-      container: '', node: '', selector: '', duration: '', events: '', params: {} };
+  /* What an untouched form holds. `usual` is where targets begin in that environment: everything
+     but IG's own namespace ("!gadget"), or '' where there is none (a plain host) or it cannot matter
+     (a gadget that looks at whole machines). */
+  function defaults(environment, usual) {
+    return { environment: environment, name: '', scope: usual ? 'others' : 'all', namespace: '',
+      pod: '', container: '', node: '', selector: '', duration: '', events: '', params: {} };
   }
 
-  function namespaceOf(values, own) {
+  function namespaceOf(values, usual) {
     if (values.scope === 'all') return '';
-    return values.scope === 'others' ? '!' + own : values.namespace.trim();
+    return values.scope === 'others' ? usual : values.namespace.trim();
   }
 
-  function setNamespace(values, text, own) {
+  function setNamespace(values, text, usual) {
     if (text === '') values.scope = 'all';
-    else if (text === '!' + own) values.scope = 'others';
+    else if (text === usual) values.scope = 'others';
     else Object.assign(values, { scope: 'these', namespace: text });
   }
 
-  /* Values from the address bar, over the defaults. */
-  function fromParams(params, base, own) {
-    const values = Object.assign({}, base, { params: {} });
-    for (const field of ['environment', 'name', 'duration', 'events', ...TARGET]) {
+  /* Values from the address bar; what it does not say is as in an untouched form. */
+  function fromParams(params, environment, usual) {
+    const values = defaults(environment, usual);
+    for (const field of ['name', 'duration', 'events', ...TARGET]) {
       if (params.has(field)) values[field] = params.get(field);
     }
-    if (params.has('namespace')) setNamespace(values, params.get('namespace'), own);
+    if (params.has('namespace')) setNamespace(values, params.get('namespace'), usual);
     for (const [key, value] of params) {
       if (key.startsWith(PARAM)) values.params[key.slice(PARAM.length)] = value;
     }
     return values;
   }
 
-  /* The address bar's parameters for these values: those that differ from `base`. */
-  function toParams(values, base, own) {
+  /* The address bar's parameters: what differs from an untouched form. `first` is the environment
+     that such a form proposes. */
+  function toParams(values, first, usual) {
+    const plain = defaults(first, usual);
     const out = {};
     for (const field of ['environment', 'name', 'duration', 'events', ...TARGET]) {
-      if (values[field] !== base[field]) out[field] = values[field];
+      if (values[field] !== plain[field]) out[field] = values[field];
     }
-    if (values.scope !== 'others') out.namespace = namespaceOf(values, own);
+    if (values.scope !== plain.scope) out.namespace = namespaceOf(values, usual);
     for (const [name, value] of Object.entries(values.params)) out[PARAM + name] = value;
     return out;
   }
@@ -102,9 +106,9 @@
   }
 
   /* -> {body, problems}: the request, and what is wrong before anybody was asked. */
-  function toBody(gadget, values, own) {
+  function toBody(gadget, values, usual) {
     const problems = {};
-    const namespace = namespaceOf(values, own);
+    const namespace = namespaceOf(values, usual);
     if (values.scope === 'these' && !namespace) {
       problems['target.namespace'] = 'name at least one namespace, or choose all';
     }

@@ -140,17 +140,19 @@
       ig.el('div', { class: 'cap' }, ig.el('span', { class: 'label' }, 'Namespaces')),
       group, why, these.node);
     const scope = () => Object.keys(radios).find((key) => radios[key].checked);
-    let own = 'gadget';
+    let usual = '';
 
     function show() {
+      const own = usual.replace('!', '');
       these.node.hidden = scope() !== 'these';
+      radios.others.parentNode.hidden = !usual && scope() !== 'others';
       why.textContent = {
         others: 'Leaves out the namespace “' + own + '”, where Inspektor Gadget itself runs.',
-        all: 'Includes Inspektor Gadget watching itself in “' + own +
+        all: own && 'Includes Inspektor Gadget watching itself in “' + own +
           '”: that alone makes 90–99.9 % of many gadgets’ events.',
         these: '',
       }[scope()];
-      why.hidden = scope() === 'these';
+      why.hidden = !why.textContent;
       why.classList.toggle('warn', scope() === 'all');
     }
 
@@ -167,8 +169,11 @@
         these.set(value.namespace);
         show();
       },
-      own(value) {
-        own = value;
+      /* Another environment: its usual target, chosen too unless the reader chose already. */
+      usual(value, chosen) {
+        const moved = usual !== value;
+        usual = value;
+        if (moved && !chosen && scope() !== 'these') radios[value ? 'others' : 'all'].checked = true;
         show();
       },
       problem(words) {

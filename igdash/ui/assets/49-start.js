@@ -14,10 +14,6 @@
   let entered = 0; // a slower answer for an earlier gadget is ignored
 
   const root = () => document.getElementById('start-root');
-  const reason = (error) => (error.problem && error.problem.detail) || error.message;
-
-  const link = (href, attrs, ...children) =>
-    ig.el('a', Object.assign({ href: href }, attrs), ...children);
 
   /* ---------------------------------------------------------------- entering */
 
@@ -35,10 +31,10 @@
     if (form) form.dispose();
     form = null;
     if (!ig.gadgets().some((gadget) => gadget.name === name)) {
-      root().replaceChildren(notFound(name));
+      root().replaceChildren(ig.startNotes.notFound(name));
       return;
     }
-    root().replaceChildren(skeleton());
+    root().replaceChildren(ig.startNotes.loading());
     try {
       const [gadget, environments] = await Promise.all([
         ig.api('/api/gadgets/' + encodeURIComponent(name)), ig.api('/api/environments')]);
@@ -47,7 +43,7 @@
       if (active) focusHeading();
     } catch (error) {
       if (turn !== entered) return;
-      root().replaceChildren(failed(route, error));
+      root().replaceChildren(ig.startNotes.failed(error, () => enter(route)));
     }
   }
 
@@ -59,49 +55,14 @@
     heading.focus({ preventScroll: true });
   }
 
-  /* The namespace IG itself runs in, per environment: the server wrote it into the layout. */
-  const ownNamespace = (environment) => JSON.parse(root().dataset.own)[environment] || 'gadget';
-
-  function skeleton() {
-    const bars = [40, 100, 100, 70, 100].map((width) => {
-      const bar = ig.el('div', { class: 'sk' });
-      bar.style.width = width + '%';
-      return bar;
-    });
-    return ig.el('div', { class: 'start-wait', 'aria-label': 'Loading', role: 'status' }, ...bars);
+  /* Where targets begin, per environment: the server wrote it into the layout. A gadget without
+     containers of its own cannot be limited to some. */
+  function usualNamespace(gadget, environment) {
+    return hasContainers(gadget) ? JSON.parse(root().dataset.usual)[environment] || '' : '';
   }
 
-  function failed(route, error) {
-    const retry = ig.el('button', { type: 'button', class: 'btn' }, 'Try again');
-    retry.addEventListener('click', () => enter(route));
-    return ig.el('div', { class: 'empty' }, ig.el('h1', {}, 'The form could not be loaded'),
-      ig.el('p', {}, reason(error)), retry);
-  }
-
-  /* The page carries the catalogue's names, so nobody need be asked. */
-  function notFound(name) {
-    const near = nearest(name, ig.gadgets()).map((gadget) =>
-      link('/start/' + gadget.name, { class: 'btn' }, ig.sessionsRow.icon(gadget.name), gadget.title));
-    return ig.el('div', { class: 'empty' }, ig.el('h1', {}, 'There is no gadget “' + name + '”'),
-      ig.el('p', {}, near.length ? 'Did you mean one of these?'
-        : 'No gadget of the catalogue has a name like it.'),
-      ig.el('div', { class: 'start-near' }, ...near),
-      link('/gadgets', { class: 'btn ghost' }, 'All gadgets'));
-  }
-
-  /* The gadgets whose names share most pairs of letters with what was asked for. */
-  function nearest(name, gadgets) {
-    const pairs = (text) => new Set([...text].slice(1).map((c, i) => text[i] + c));
-    const wanted = pairs(name.toLowerCase());
-    const score = (gadget) => {
-      const own = pairs(gadget.name);
-      const common = [...own].filter((pair) => wanted.has(pair)).length;
-      return (2 * common) / (own.size + wanted.size || 1);
-    };
-    return gadgets.map((gadget) => [score(gadget), gadget])
-      .filter(([points]) => points > 0.45)
-      .sort((a, b) => b[0] - a[0]).slice(0, 3).map(([, gadget]) => gadget);
-  }
+  const hasContainers = (gadget) =>
+    gadget.params.some((p) => [p.name, p.key, p.alias].includes('k8s-namespace'));
 
   /* ---------------------------------------------------------------- the form */
 
@@ -118,11 +79,11 @@
   function make(gadget, environments, params) {
     const made = { gadget, environments, fields: new Map(), problems: {}, touched: new Set(),
       submitted: false, written: '', sending: false };
-    made.base = ig.startModel.defaults(firstEnvironment(environments, gadget));
+    made.first = firstEnvironment(environments, gadget);
     made.environment = () =>
       made.environments.find((e) => e.name === made.fields.get('environment').get()) || {};
-    made.own = () => ownNamespace(made.environment().name);
-    made.check = ig.startSide.commands(() => ig.startModel.toBody(gadget.name, read(made), made.own()),
+    made.usual = () => usualNamespace(gadget, made.fields.get('environment').get());
+    made.check = ig.startSide.commands(() => ig.startModel.toBody(gadget.name, read(made), made.usual()),
       (problems) => showProblems(made, problems));
     made.side = ig.startSide.running(gadget.name);
     made.writeUrl = () => writeUrl(made);
@@ -132,9 +93,10 @@
       drafts.set(gadget.name, read(made));
     };
     build(made);
-    const draft = drafts.get(gadget.name);
-    const own = ownNamespace((params && params.get('environment')) || made.base.environment);
-    fill(made, params ? ig.startModel.fromParams(params, made.base, own) : draft || made.base);
+    const draft = params ? null : drafts.get(gadget.name);
+    const environment = (params && params.get('environment')) || made.first;
+    fill(made, draft || ig.startModel.fromParams(params || new URLSearchParams(), environment,
+      usualNamespace(gadget, environment)));
     made.writeUrl();
     made.check.now();
     return made;
@@ -146,8 +108,8 @@
 
   function header(gadget) {
     return ig.el('div', { class: 'head start-head' },
-      link('/gadgets', { class: 'btn icon ghost', 'aria-label': 'Back to gadgets', title: 'Gadgets' },
-        ig.icon('arrow-left')),
+      ig.el('a', { class: 'btn icon ghost', href: '/gadgets', 'aria-label': 'Back to gadgets',
+        title: 'Gadgets' }, ig.icon('arrow-left')),
       ig.sessionsRow.icon(gadget.name), ig.el('div', { class: 'start-title' },
         ig.el('h1', {}, 'Start ' + gadget.title, ig.el('span', { class: 'mono faint' }, gadget.name)),
         ig.el('div', { class: 'muted' }, gadget.description)));
@@ -155,7 +117,7 @@
 
   function build(made) {
     const changed = (event) => onChange(made, event);
-    const left = ig.el('div', { class: 'start-left' }, ...sections(made, changed));
+    const left = ig.el('div', { class: 'start-left' }, ...sections(made));
     const right = ig.el('div', { class: 'start-right' },
       made.check.node, made.side.node);
     made.banner = ig.el('div', { class: 'banner err', role: 'alert', hidden: true });
@@ -182,26 +144,20 @@
     return field.node;
   }
 
-  function sections(made, changed) {
+  function sections(made) {
     const fields = ig.startFields;
     const suggest = (what) => () => (made.environment().suggestions || {})[what] || [];
     const text = (key, label, options) => add(made, fields.text(key, label, options));
     const health = ig.el('span', { class: 'start-health' });
     made.health = health;
-    made.namespaces = fields.namespaces(suggest('namespace'), changed);
+    made.namespaces = fields.namespaces(suggest('namespace'), () => made.touched.add('scope'));
     const where = section('Where',
       ig.el('div', { class: 'start-grid' },
         add(made, fields.select('environment', 'Environment', environmentChoices(made),
           { notes: [health] })),
         text('name', 'Session name', { placeholder: 'optional', most: 200,
           notes: ['Tells sessions of one gadget apart.'] })),
-      add(made, made.namespaces),
-      ig.el('div', { class: 'start-grid four' },
-        text('target.pod', 'Pod', { mono: true, placeholder: 'any', suggest: suggest('pod') }),
-        text('target.container', 'Container', { mono: true, placeholder: 'any',
-          suggest: suggest('container') }),
-        text('target.node', 'Node', { mono: true, placeholder: 'any', suggest: suggest('node') }),
-        text('target.selector', 'Label selector', { mono: true, placeholder: 'app=web,tier!=cache' })));
+      ...targets(made, text, suggest));
     const stop = section('Stop by itself',
       ig.el('div', { class: 'start-grid' },
         text('stop_after.seconds', 'After', { mono: true, placeholder: 'never',
@@ -209,6 +165,24 @@
         text('stop_after.events', 'After events', { mono: true, numeric: true, placeholder: 'never',
           notes: ['A number of events. Empty: until stopped.'] })));
     return [where, parameters(made), stop];
+  }
+
+  function targets(made, text, suggest) {
+    const pod = text('target.pod', 'Pod', { mono: true, placeholder: 'any', suggest: suggest('pod') });
+    const container = text('target.container', 'Container', { mono: true, placeholder: 'any',
+      suggest: suggest('container') });
+    const node = text('target.node', 'Node', { mono: true, placeholder: 'any',
+      suggest: suggest('node') });
+    const selector = text('target.selector', 'Label selector', { mono: true,
+      placeholder: 'app=shop' });
+    const namespaces = add(made, made.namespaces);
+    const whole = ig.el('p', { class: 'start-note' }, ig.icon('info'), made.gadget.title +
+      ' looks at whole machines: it cannot be limited to namespaces, pods or containers.');
+    const fits = hasContainers(made.gadget);
+    whole.hidden = fits;
+    for (const each of [namespaces, pod, container, selector]) each.hidden = !fits;
+    return [namespaces, whole,
+      ig.el('div', { class: 'start-grid four' }, pod, container, node, selector)];
   }
 
   function parameters(made) {
@@ -252,7 +226,9 @@
       ? 'down: ' + environment.reason : more.filter(Boolean).join(' · ');
     made.health.replaceChildren(ig.el('span', { class: dot }), ig.el('span', {}, words));
     made.health.classList.toggle('down', environment.health === 'down');
-    made.namespaces.own(made.own());
+    const node = made.fields.get('target.node'); // one machine has nothing to choose from
+    node.node.hidden = environment.kind === 'ig' && node.get() === '';
+    made.namespaces.usual(made.usual(), made.touched.has('scope'));
   }
 
   /* ---------------------------------------------------------------- values */
@@ -317,7 +293,7 @@
   /* Only while the form is on the page: the address bar then belongs to it. */
   function writeUrl(made) {
     if (!active || form !== made && form !== null) return;
-    const wanted = ig.startModel.toParams(read(made), made.base, made.own());
+    const wanted = ig.startModel.toParams(read(made), made.first, made.usual());
     const now = new URLSearchParams(window.location.search);
     for (const key of new Set([...now.keys(), ...Object.keys(wanted)])) {
       const value = key in wanted ? wanted[key] : null;
@@ -380,7 +356,7 @@
   async function start(made) {
     if (made.sending) return;
     made.submitted = true;
-    const { body, problems } = ig.startModel.toBody(made.gadget.name, read(made), made.own());
+    const { body, problems } = ig.startModel.toBody(made.gadget.name, read(made), made.usual());
     if (Object.keys(problems).length) {
       showProblems(made, Object.assign({}, made.problems, problems));
       focusProblem(made);
@@ -415,9 +391,9 @@
     }
     const tail = ' Nothing was started; what you typed is kept.';
     if (problem.status === 503) {
-      banner(made, 'The collector does not answer: ' + reason(error) + tail, false);
+      banner(made, 'The collector does not answer: ' + error.message + tail, false);
     } else {
-      banner(made, reason(error) + tail, false);
+      banner(made, error.message + tail, false);
     }
   }
 
