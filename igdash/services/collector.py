@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from igdash import __version__
-from igdash.domain.commands import check_spec
+from igdash.domain.commands import check_spec, schema_for
 from igdash.domain.control import Advance, CollectorStats
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import (
@@ -187,7 +187,7 @@ class Collector:
             id=session,
             spec=spec,
             created=now_ns(),
-            sources=gadget.sources,
+            sources=schema_for(gadget, source.environment),
             command=source.command(session, spec),
             info=source.info(spec),
         )
@@ -207,7 +207,7 @@ class Collector:
         gadget: Gadget | None = None
         try:
             gadget = self._catalogue.get(spec.gadget)
-            problems.update(check_spec(gadget, spec))
+            problems.update(check_spec(gadget, spec, source.environment if source else None))
         except GadgetNotFound as error:
             problems["gadget"] = str(error)
         if gadget is None or source is None or problems:

@@ -234,6 +234,9 @@ class _Connection:
     def refuse(self) -> None:
         """Say that there are too many connections, and close."""
         with suppress(OSError):
+            # Unread bytes at the close would make a reset of it, and the answer would be gone.
+            self._sock.settimeout(0.2)
+            self._sock.recv(65_536)
             self._reply(CollectorUnavailable("too many connections to the collector"))
         self.close()
 

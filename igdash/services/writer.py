@@ -137,8 +137,11 @@ class WriterLoop:
             self._fatal(error)
 
     def _loop(self, store: EventWriter) -> None:
-        while not self._finished():
+        while True:
+            # Cleared before looking, so that whatever comes while looking is not slept over.
             self._wake.clear()
+            if self._finished():
+                return
             begun = time.monotonic()
             try:
                 more = self._turn(store)

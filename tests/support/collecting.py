@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from igdash.domain.chunks import Chunk, ChunkKind
+from igdash.domain.control import Advance
 from igdash.domain.environments import Environment, EnvironmentKind, EnvironmentStatus, Health
-from igdash.domain.errors import GadgetNotFound, SourceError
+from igdash.domain.errors import GadgetNotFound, SourceError, StoreBusy
 from igdash.domain.events import Decoded, NewEvent, Origin
 from igdash.domain.gadgets import Category, DataSource, Delivery, Gadget, Param
-from igdash.domain.ports import Sink, Stream
-from igdash.domain.sessions import SessionId, SessionSpec
+from igdash.domain.ports import EventWriter, ResumePoint, SessionBatch, Sink, Stream
+from igdash.domain.sessions import NewSession, Session, SessionId, SessionSpec, StateChange
 from igdash.domain.times import now_ns
 from igdash.services.limits import CollectorLimits
 
@@ -70,7 +71,13 @@ class FakeCatalogue:
         category=Category.TRACE,
         delivery=Delivery.STREAM,
         sources=(DataSource(name="tcp"),),
-        params=(Param(key="operator.oci.ebpf.pid", name="pid", type="uint32"),),
+        params=(
+            Param(key="operator.oci.ebpf.pid", name="pid", type="uint32"),
+            Param(key="k8s-namespace", name="k8s-namespace", target=True),
+            Param(key="operator.KubeManager.namespace", name="namespace", target=True),
+            Param(key="operator.KubeManager.podname", name="podname", target=True),
+            Param(key="operator.LocalManager.containername", name="containername", target=True),
+        ),
     )
 
     def all(self) -> tuple[Gadget, ...]:
@@ -145,3 +152,53 @@ class FakeSource:
 
 def sqlite_url(folder: Path) -> str:
     return f"sqlite:///{folder}/igdash.db"
+
+
+class FlakyWriter:
+    """A real writer that fails as told: `busy` calls refuse before, `lost` appends after, doing it."""
+
+    def __init__(self, writer: EventWriter) -> None:
+        self._writer = writer
+        self.busy = 0
+        self.lost = 0
+        self.appends: list[list[SessionBatch]] = []
+        self.broken: Exception | None = None
+
+    def _maybe(self) -> None:
+        if self.broken is not None:
+            raise self.broken
+        if self.busy:
+            self.busy -= 1
+            raise StoreBusy("database is locked")
+
+    def append(self, batches: Sequence[SessionBatch]) -> Sequence[Advance]:
+        self._maybe()
+        self.appends.append(list(batches))
+        advances = self._writer.append(batches)
+        if self.lost:
+            self.lost -= 1
+            raise StoreBusy("connection lost during commit")
+        return advances
+
+    def change(self, session: SessionId, change: StateChange) -> Session:
+        self._maybe()
+        return self._writer.change(session, change)
+
+    def create(self, session: NewSession) -> Session:
+        self._maybe()
+        return self._writer.create(session)
+
+    def unfinished(self) -> Sequence[ResumePoint]:
+        self._maybe()
+        return self._writer.unfinished()
+
+    def hide(self, session: SessionId) -> None:
+        self._maybe()
+        self._writer.hide(session)
+
+    def purge(self, rows: int) -> bool:
+        self._maybe()
+        return self._writer.purge(rows)
+
+    def close(self) -> None:
+        self._writer.close()

@@ -1,0 +1,374 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from igdash import store
+from igdash.domain.control import Advance
+from igdash.domain.errors import (
+    CollectorUnavailable,
+    InvalidSpec,
+    SessionNotFound,
+    WrongState,
+)
+from igdash.domain.losses import Loss, LossCause
+from igdash.domain.queries import EventRange
+from igdash.domain.sessions import Nodes, Session, SessionId, SessionState, StopAfter
+from igdash.domain.times import NS, now_ns
+from igdash.services.collector import Collector
+from igdash.services.disk import DiskGuard
+from igdash.services.heartbeat import Heartbeat
+from tests.support.collecting import (
+    SMALL,
+    SPEC,
+    FakeCatalogue,
+    FakeSource,
+    FakeStream,
+    decode_lines,
+    lines,
+    sqlite_url,
+)
+from tests.support.collecting import wait_until as wait
+
+
+class Rig:
+    """Collectors, one after the other, over one store and state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = sqlite_url(folder)
+        store.upgrade(self.url)
+        self.source = FakeSource()
+        self.sources = {"fake": self.source}
+        self.reaped: list[SessionId] = []
+        self.collector = self.new()
+        self.reader = store.open_reader(self.url)
+
+    def new(self) -> Collector:
+        self.collector = Collector(
+            writer=lambda: store.open_writer(self.url),
+            sources=self.sources,
+            catalogue=FakeCatalogue(),
+            decode=decode_lines,
+            state_dir=self.folder / "state",
+            limits=SMALL,
+            reap=self._reap,
+            fatal=lambda error: None,
+        )
+        self.collector.start()
+        return self.collector
+
+    def _reap(self, session: SessionId) -> str:
+        self.reaped.append(session)
+        return "a gadget process of a killed collector was ended"
+
+    def restart(self, between: Callable[[], None] = lambda: None) -> None:
+        self.collector.stop(5)
+        between()
+        self.new()
+
+    def session(self, session: SessionId) -> Session:
+        return self.reader.sessions.get(session)
+
+    def reach(self, session: SessionId, state: SessionState) -> Session:
+        wait(lambda: self.session(session).state is state, what=f"{state}")
+        return self.session(session)
+
+    def stream(self, session: SessionId) -> FakeStream:
+        return self.source.streams[session]
+
+    def losses(self, session: SessionId) -> tuple[Loss, ...]:
+        return self.reader.records.losses(session)[0]
+
+    def log(self, session: SessionId) -> str:
+        return "\n".join(line.text for line in self.reader.records.logs(session))
+
+    def stored(self, session: SessionId) -> int:
+        page = self.reader.events.page(session, EventRange(after=0, limit=1_000))
+        assert [event.seq for event in page.events] == list(range(1, len(page.events) + 1))
+        return len(page.events)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path)
+    yield rig
+    rig.collector.stop(5)
+    rig.reader.close()
+
+
+def spool_files(rig: Rig) -> list[Path]:
+    return list((rig.folder / "state" / "spool").iterdir())
+
+
+def test_a_session_runs_from_start_to_stop_with_its_tail(rig: Rig) -> None:
+    seen: list[Advance] = []
+    unsubscribe = rig.collector.subscribe(seen.extend)
+    session = rig.collector.start_session(SPEC)
+    assert session.state in (SessionState.STARTING, SessionState.RUNNING)
+    assert len(session.id) == 12
+    rig.reach(session.id, SessionState.RUNNING)
+    stream = rig.stream(session.id)
+    stream.sink.chunk(lines(1, 2, 3))
+    stream.sink.nodes(expected=2, connected=1)
+    wait(lambda: rig.session(session.id).nodes == Nodes(expected=2, connected=1))
+    stream.tail = lines(4, 5)
+    rig.collector.stop_session(session.id)
+    ended = rig.reach(session.id, SessionState.STOPPED)
+    assert (ended.events, ended.received, ended.lost, ended.reason) == (5, 5, 0, "")
+    assert ended.command == ("fake", "trace_tcp")
+    assert ended.info["image"] == "trace_tcp"
+    assert rig.losses(session.id) == ()
+    assert spool_files(rig) == []
+    states = list(dict.fromkeys(a.state for a in seen))
+    assert states[-2:] == [SessionState.STOPPING, SessionState.STOPPED]
+    assert [s.name for s in rig.reader.sessions.schema(session.id)] == ["tcp"]
+    unsubscribe()
+
+
+def test_a_wrong_spec_names_each_field(rig: Rig) -> None:
+    with pytest.raises(InvalidSpec) as caught:
+        rig.collector.start_session(replace(SPEC, gadget="nope", environment="nowhere"))
+    assert set(caught.value.problems) == {"gadget", "environment"}
+    assert "fake" in caught.value.problems["environment"]
+    with pytest.raises(InvalidSpec) as caught:
+        rig.collector.start_session(replace(SPEC, params={"nonsense": "1"}))
+    assert any("nonsense" in key for key in caught.value.problems)
+    assert rig.collector.runs() == []
+
+
+def test_a_gadget_that_cannot_start_is_a_failed_session_with_its_reason(rig: Rig) -> None:
+    rig.source.broken = "ig: not found; install it"
+    session = rig.collector.start_session(SPEC)
+    assert (session.state, session.reason) == (SessionState.FAILED, "ig: not found; install it")
+    assert rig.session(session.id).state is SessionState.FAILED
+    assert "not found" in rig.log(session.id)
+
+
+@pytest.mark.parametrize(
+    ("failed", "reason", "state", "shown"),
+    [
+        (False, "", SessionState.STOPPED, "the gadget ended"),
+        (True, "exit code 1: boom", SessionState.FAILED, "exit code 1: boom"),
+    ],
+)
+def test_a_gadget_that_ends_by_itself(
+    rig: Rig, failed: bool, reason: str, state: SessionState, shown: str
+) -> None:
+    session = rig.collector.start_session(SPEC)
+    rig.stream(session.id).sink.chunk(lines(1))
+    rig.stream(session.id).end(failed=failed, reason=reason)
+    ended = rig.reach(session.id, state)
+    assert (ended.reason, ended.events) == (shown, 1)
+
+
+def test_stopping_twice_unknown_or_ended(rig: Rig) -> None:
+    session = rig.collector.start_session(SPEC)
+    rig.collector.stop_session(session.id)
+    rig.reach(session.id, SessionState.STOPPED)
+    with pytest.raises(WrongState, match="stopped"):
+        rig.collector.stop_session(session.id)
+    with pytest.raises(SessionNotFound):
+        rig.collector.stop_session(SessionId("f" * 12))
+    with pytest.raises(SessionNotFound):
+        rig.collector.delete_session(SessionId("f" * 12))
+    assert rig.session(session.id).state is SessionState.STOPPED
+
+
+def test_delete_hides_at_once_and_ends_the_gadget(rig: Rig) -> None:
+    session = rig.collector.start_session(SPEC)
+    stream = rig.stream(session.id)
+    stream.sink.chunk(lines(*range(20)))
+    wait(lambda: rig.session(session.id).events == 20)
+    rig.collector.delete_session(session.id)
+    with pytest.raises(SessionNotFound):
+        rig.session(session.id)
+    assert stream.join(1)
+    wait(lambda: not rig.collector.runs())
+    assert spool_files(rig) == []
+    ended = rig.collector.start_session(SPEC)
+    rig.collector.stop_session(ended.id)
+    rig.reach(ended.id, SessionState.STOPPED)
+    rig.collector.delete_session(ended.id)
+    with pytest.raises(SessionNotFound):
+        rig.session(ended.id)
+
+
+def test_stop_after_events_and_seconds(rig: Rig) -> None:
+    by_events = rig.collector.start_session(replace(SPEC, stop_after=StopAfter(events=10)))
+    by_time = rig.collector.start_session(replace(SPEC, stop_after=StopAfter(seconds=0.3)))
+    rig.stream(by_events.id).sink.chunk(lines(*range(12)))
+    ended = rig.reach(by_events.id, SessionState.STOPPED)
+    assert ended.events == 12
+    assert "10 events" in ended.reason
+    ended = rig.reach(by_time.id, SessionState.STOPPED)
+    assert "0.3 s" in ended.reason
+    assert ended.started is not None
+    assert ended.stopped is not None
+    assert 0.3 <= (ended.stopped - ended.started) / NS < 1.5
+
+
+def test_stop_and_start_again_resumes_with_one_gap(rig: Rig) -> None:
+    session = rig.collector.start_session(SPEC)
+    rig.stream(session.id).sink.chunk(lines(1, 2))
+    rig.stream(session.id).tail = lines(3)
+    before = now_ns()
+    rig.restart(lambda: wait(lambda: rig.session(session.id).state is SessionState.RUNNING))
+    assert rig.session(session.id).events == 3
+    wait(lambda: rig.losses(session.id))
+    (gap,) = rig.losses(session.id)
+    assert (gap.cause, gap.count, gap.exact, gap.node) == (LossCause.STREAM, 0, False, "")
+    assert gap.start <= before + NS // 10
+    assert before < gap.end <= now_ns()
+    assert "not collecting for" in gap.detail
+    assert rig.reaped == [session.id]
+    assert "killed collector" in rig.log(session.id)
+    rig.stream(session.id).sink.chunk(lines(4))
+    wait(lambda: rig.session(session.id).events == 4)
+    assert rig.stored(session.id) == 4
+    assert rig.session(session.id).state is SessionState.RUNNING
+
+
+def test_a_kill_replays_the_spool_exactly_once(rig: Rig, tmp_path: Path) -> None:
+    """The store stops taking writes, the process dies: what was spooled is stored by the next."""
+    session = rig.collector.start_session(SPEC)
+    sink = rig.stream(session.id).sink
+    sink.chunk(lines(1))
+    wait(lambda: rig.session(session.id).events == 1)
+    block = threading.Event()
+    writer = rig.collector._writer
+    thread = threading.Thread(target=writer.call, args=(lambda _: block.wait(10), 15))
+    thread.start()
+    for n in range(2, 30):
+        sink.chunk(lines(n))
+    kept = {path.name: path.read_bytes() for path in spool_files(rig)}
+    block.set()
+    thread.join()
+    wait(lambda: rig.session(session.id).events == 29)
+
+    def put_back() -> None:
+        for name, content in kept.items():
+            (rig.folder / "state" / "spool" / name).write_bytes(content)
+
+    rig.restart(put_back)
+    wait(lambda: rig.losses(session.id))
+    assert rig.stored(session.id) == 29
+
+
+def test_what_cannot_go_on_is_interrupted_with_the_reason(rig: Rig) -> None:
+    session = rig.collector.start_session(SPEC)
+    rig.stream(session.id).sink.chunk(lines(1))
+    rig.source.may_restart = False
+    rig.restart()
+    ended = rig.reach(session.id, SessionState.INTERRUPTED)
+    assert "cannot go on" in ended.reason
+    assert ended.events == 1
+    other = rig.collector.start_session(SPEC)
+    rig.restart(lambda: rig.sources.pop("fake"))
+    ended = rig.reach(other.id, SessionState.INTERRUPTED)
+    assert "'fake' is not configured" in ended.reason
+
+
+def test_time_that_is_over_meanwhile_and_a_stop_under_way(rig: Rig) -> None:
+    timed = rig.collector.start_session(replace(SPEC, stop_after=StopAfter(seconds=0.8)))
+    rig.restart(lambda: threading.Event().wait(0.8))
+    ended = rig.reach(timed.id, SessionState.STOPPED)
+    assert "0.8 s" in ended.reason
+    assert ended.started is not None
+    assert ended.stopped == ended.started + int(0.8 * NS)
+    assert rig.source.opened.count(timed.id) == 1
+
+
+def test_a_gap_that_was_open_at_a_second_restart_keeps_its_beginning(rig: Rig) -> None:
+    session = rig.collector.start_session(SPEC)
+    rig.stream(session.id).sink.chunk(lines(1))
+    first = now_ns()
+    rig.source.starts_by_itself = False
+    rig.restart(lambda: threading.Event().wait(0.3))
+    second = now_ns()
+    wait(lambda: Heartbeat(rig.folder / "state").read())
+    assert rig.losses(session.id) == ()
+    rig.source.starts_by_itself = True
+    rig.restart()
+    wait(lambda: rig.losses(session.id))
+    (gap,) = rig.losses(session.id)
+    assert gap.start <= first
+    assert gap.end > second
+
+
+def test_a_failed_reopening_fails_the_session_with_the_gap_told(rig: Rig) -> None:
+    session = rig.collector.start_session(SPEC)
+    wait(lambda: rig.session(session.id).state is SessionState.RUNNING)
+
+    def break_it() -> None:
+        rig.source.broken = "ig is gone"
+
+    rig.restart(break_it)
+    ended = rig.reach(session.id, SessionState.FAILED)
+    assert ended.reason == "ig is gone"
+    assert [loss.cause for loss in rig.losses(session.id)] == [LossCause.STREAM]
+
+
+def test_stats_tell_of_backlog_and_lag(rig: Rig) -> None:
+    session = rig.collector.start_session(SPEC)
+    stats = rig.collector.stats()
+    assert stats.sessions == 1
+    assert stats.rss_bytes > 1_000_000
+    block = threading.Event()
+    thread = threading.Thread(
+        target=rig.collector._writer.call, args=(lambda _: block.wait(10), 15)
+    )
+    thread.start()
+    rig.stream(session.id).sink.chunk(lines(1, received=now_ns() - 2 * NS))
+    stats = rig.collector.stats()
+    assert stats.lag_ms >= 2_000
+    assert stats.backlog_bytes > 0
+    block.set()
+    thread.join()
+    wait(lambda: rig.collector.stats().backlog_bytes == 0)
+    stats = rig.collector.stats()
+    assert (stats.lag_ms, stats.events, stats.trouble) == (0.0, 1, "")
+    assert stats.rate > 0
+    assert rig.collector.environments()[0].name == "fake"
+
+
+def test_losses_nobody_could_store_survive_a_stop(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = rig.collector.start_session(SPEC)
+    monkeypatch.setattr(DiskGuard, "_free", lambda _: 0)
+    rig.collector._guard.fill("no space left on device")
+    assert "no space" in rig.collector.stats().trouble
+    # The store takes nothing any more either.
+    rig.collector._writer._ending.set()
+    rig.collector._writer._join(5)
+    rig.stream(session.id).sink.chunk(lines(1, 2, 3))
+    rig.restart()
+    wait(lambda: rig.losses(session.id))
+    counts = {loss.cause: loss.count for loss in rig.losses(session.id)}
+    assert counts[LossCause.WRITER] == 3
+    assert rig.session(session.id).received == 3
+    rig.restart()
+    wait(lambda: rig.log(session.id).count("collecting again") == 2)
+    assert rig.session(session.id).lost == 3
+
+
+def test_nothing_is_taken_on_after_stop(rig: Rig) -> None:
+    rig.collector.stop(5)
+    with pytest.raises(CollectorUnavailable):
+        rig.collector.start_session(SPEC)
+    rig.new()
+
+
+def test_no_thread_is_left_behind(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    rig = Rig(tmp_path)
+    session = rig.collector.start_session(SPEC)
+    rig.stream(session.id).sink.chunk(lines(1))
+    rig.collector.stop(5)
+    rig.reader.close()
+    assert set(threading.enumerate()) <= before
