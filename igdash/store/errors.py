@@ -48,7 +48,7 @@ def translated(what: str) -> Iterator[None]:
         raise _translate(what, error, False) from error
     except PoolTimeout as error:
         raise StoreBusy(f"{what}: too many readers at once") from error
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, UnicodeError, OverflowError) as error:
         raise StoreError(f"{what}: {type(error).__name__}") from error
 
 

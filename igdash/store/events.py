@@ -143,10 +143,10 @@ class StoredEvents:
 
 
 def _bounds(conn: Connection, session: Any, wanted: EventRange) -> _Bounds:
-    low = 1 if wanted.after is None else max(1, clamp(wanted.after) + 1)
+    low = 1 if wanted.after is None else max(1, clamp(wanted.after + 1))
     high = session.last_seq
     if wanted.before is not None:
-        high = min(high, clamp(wanted.before) - 1)
+        high = min(high, clamp(wanted.before - 1))
     if wanted.start is None and wanted.end is None:
         return _Bounds(low, high, None, None)
     a = activity.c

@@ -139,8 +139,8 @@ class _Bars:
         budget = _EXACT_ROWS
         for row in rows:
             span = row.last_seq - row.first_seq + 1
-            budget -= span
-            if budget >= 0:
+            if span <= budget:
+                budget -= span
                 self._by_time(bars, row)
             else:
                 self._evenly(bars, row)

@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 from sqlalchemy import Engine, event
 
 from igdash.domain.errors import AlreadyRunning, StoreBusy, StoreRefused
@@ -57,7 +58,7 @@ class AdvisoryLock:
             cursor.execute(f"SET lock_timeout = {_WAIT_MS}")
             try:
                 cursor.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_KEY,))
-            except connection.OperationalError as error:
+            except psycopg.errors.LockNotAvailable as error:
                 connection.rollback()
                 self._refuse(error)
             cursor.execute("SET lock_timeout = 0")

@@ -16,10 +16,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, inspect, text
 
 import igdash
-from igdash.domain.errors import StoreRefused
+from igdash.domain.errors import AlreadyRunning, StoreRefused
 from igdash.store.engine import (
     create_file,
     is_sqlite,
@@ -52,6 +52,7 @@ def upgrade(url: str) -> str:
     engine = writer_engine(url)
     try:
         with translated(f"cannot migrate {shown(url)}"), engine.begin() as conn:
+            _take_locks(conn, shown(url))
             _migrate(conn, head())
     finally:
         engine.dispose()
@@ -142,19 +143,31 @@ def _has_bytes(path: Path) -> bool:
         return False
 
 
+def _take_locks(conn: Connection, name: str) -> None:
+    """PostgreSQL: one migration at a time, none while a collector works, no wait without end."""
+    if conn.dialect.name != "postgresql":
+        return
+    conn.execute(text(f"SET LOCAL lock_timeout = {_LOCK_WAIT_MS}"))
+    conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_KEY + 1})
+    free = text("SELECT pg_try_advisory_xact_lock(:key)")
+    if not conn.execute(free, {"key": ADVISORY_KEY}).scalar_one():
+        raise AlreadyRunning(f"{name} needs a migration, but an igdash collects into it: stop it")
+
+
 def _migrate(conn: Connection, target: str) -> None:
-    if conn.dialect.name == "postgresql":
-        conn.execute(text(f"SET LOCAL lock_timeout = {_LOCK_WAIT_MS}"))
-        conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_KEY + 1})
     config = _config()
     config.attributes["connection"] = conn
     command.upgrade(config, target)
 
 
-def migrate_engine(engine: Engine, target: str) -> None:
-    """Run the migrations up to `target` on an engine that may write (for tests of single steps)."""
-    with engine.begin() as conn:
-        _migrate(conn, target)
+def migrate_to(url: str, target: str) -> None:
+    """Run the migrations up to `target` and no further; tests of single steps need it."""
+    engine = writer_engine(url)
+    try:
+        with engine.begin() as conn:
+            _migrate(conn, target)
+    finally:
+        engine.dispose()
 
 
 def _scripts() -> ScriptDirectory:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, Connection, Table, and_, delete, exists, func, select
+from sqlalchemy import Column, Connection, Table, and_, delete, exists, select
 
 from igdash.store.tables import (
     activity,
@@ -35,20 +35,23 @@ _SLICED: Final[tuple[tuple[Table, Column[int]], ...]] = (
 )
 
 
-def purge(conn: Connection, rows: int) -> tuple[bool, bool]:
-    """Delete about `rows` rows; return whether more remain and whether origins were deleted."""
+def purge(conn: Connection, rows: int) -> bool:
+    """Delete about `rows` rows of one hidden session; return whether more remain.
+
+    With the last row of a session its origins and fields go too, where nobody else has them.
+    """
     hidden = sessions.c.deleted_at.is_not(None)
     session = conn.execute(select(sessions.c.id).where(hidden).limit(1)).scalar()
     if session is None:
-        return False, False
+        return False
     left = max(rows, 1)
     for table, key in _SLICED:
         left -= _slice(conn, table, key, int(session), left)
         if left <= 0:
-            return True, False
+            return True
     conn.execute(delete(sessions).where(sessions.c.id == session))
-    gone = _unused(conn)
-    return bool(conn.execute(select(exists().where(hidden))).scalar()), gone
+    _delete_unused(conn)
+    return bool(conn.execute(select(exists().where(hidden))).scalar())
 
 
 def _slice(conn: Connection, table: Table, key: Column[int], session: int, rows: int) -> int:
@@ -61,11 +64,7 @@ def _slice(conn: Connection, table: Table, key: Column[int], session: int, rows:
     return done
 
 
-def _unused(conn: Connection) -> bool:
-    used_schema = exists().where(sessions.c.schema_id == fields.c.id)
-    conn.execute(delete(fields).where(~used_schema))
-    used_origins = select(session_origin.c.origin_id).distinct()
-    lost = conn.execute(select(func.count()).where(origins.c.id.not_in(used_origins))).scalar_one()
-    if lost:
-        conn.execute(delete(origins).where(origins.c.id.not_in(used_origins)))
-    return lost > 0
+def _delete_unused(conn: Connection) -> None:
+    conn.execute(delete(fields).where(~exists().where(sessions.c.schema_id == fields.c.id)))
+    used = select(session_origin.c.origin_id).distinct()
+    conn.execute(delete(origins).where(origins.c.id.not_in(used)))

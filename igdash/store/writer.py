@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, RowMapping, bindparam, insert, select, update
 
 from igdash.domain.control import Advance
-from igdash.domain.errors import SessionNotFound
+from igdash.domain.errors import SessionNotFound, StoreError
 from igdash.domain.ports import ResumePoint, SessionBatch
 from igdash.domain.sessions import NewSession, Session, SessionId, SessionState, StateChange
 from igdash.domain.times import now_ns
@@ -67,25 +67,26 @@ class Writer:
         Raises `StoreRefused` when it is not at the current schema, `AlreadyRunning` when another
         collector has it, `StoreBusy` when it does not answer.
         """
+        require_head(url)
         self._lock = FileLock(sqlite_path(url)) if is_sqlite(url) else None
         self._engine: Engine = writer_engine(url)
         if self._lock is None:
             self._advisory = AdvisoryLock(self._engine, shown(url))
         self._bulk = bulk.bulk_for(self._engine.dialect.name)
         self._origins = Interner()
+        self._opened = False
         try:
-            require_head(url)
             with self._transaction("cannot open the database for writing"):
-                pass
+                self._opened = True
         except BaseException:
             self.close()
             raise
 
     def create(self, session: NewSession) -> Session:
-        """Store a new session in state `starting`."""
+        """Store a new session in state `starting`. A second try of the same one changes nothing."""
         with self._transaction("cannot store the session") as conn:
-            values = session_values(session, _schema_id(conn, session))
-            conn.execute(insert(sessions), values)
+            if not _stored(conn, session):
+                conn.execute(insert(sessions), session_values(session, _schema_id(conn, session)))
             return session_from(_row(conn, session.id), now_ns())
 
     def change(self, session: SessionId, change: StateChange) -> Session:
@@ -134,17 +135,27 @@ class Writer:
 
     def purge(self, rows: int) -> bool:
         """Delete up to `rows` rows of hidden sessions; return whether more remain."""
-        with self._transaction("cannot delete old rows") as conn:
-            more, origins_gone = purge.purge(conn, rows)
-        if origins_gone:
+        try:
+            with self._transaction("cannot delete old rows") as conn:
+                return purge.purge(conn, rows)
+        finally:  # also when the commit's answer was lost: an origin may be gone then
             self._origins.forget()
-        return more
 
     def close(self) -> None:
-        """Close; on SQLite the last connection's end is a checkpoint."""
+        """Checkpoint and close."""
+        if self._lock is not None and self._opened:
+            with suppress(StoreError), translated("cannot checkpoint"):
+                self._checkpoint()
         self._engine.dispose()
         if self._lock is not None:
             self._lock.release()
+
+    def _checkpoint(self) -> None:
+        raw = self._engine.raw_connection()
+        try:
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            raw.close()
 
     # ------------------------------------------------------------ inside a transaction
 
@@ -191,6 +202,13 @@ def open_writer(url: str) -> Writer:
     Raises `AlreadyRunning`, `StoreRefused`, `StoreBusy`.
     """
     return Writer(url)
+
+
+def _stored(conn: Connection, new: NewSession) -> bool:
+    """Whether an earlier try stored it, whose acknowledgement was lost."""
+    c = sessions.c
+    same = select(c.id).where(c.uid == new.id, c.created == new.created, c.state == "starting")
+    return conn.execute(same).first() is not None
 
 
 def _row(conn: Connection, session: SessionId) -> RowMapping:
