@@ -7,22 +7,27 @@ collectors. One browser for the session costs 1.7 s a test less than one per tes
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from selenium import webdriver
-from selenium.common.exceptions import JavascriptException, WebDriverException
-from selenium.webdriver import ActionChains
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.remote.webelement import WebElement
 from werkzeug.serving import make_server
 
 from igdash.domain.threads import spawn
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # the urllib3 it is pinned to warns when imported
+    from selenium import webdriver
+    from selenium.common.exceptions import JavascriptException, WebDriverException
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.remote.webelement import WebElement
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -185,6 +190,7 @@ def chromium() -> Iterator[Page]:
 @contextlib.contextmanager
 def served(server: Flask) -> Iterator[str]:
     """Serve a Flask app on a free port of loopback; yield its address."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     http = make_server("127.0.0.1", 0, server, threaded=True)
     http.daemon_threads = True
     thread = spawn("test-web", http.serve_forever)
