@@ -24,7 +24,13 @@ from igdash.domain.threads import spawn
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the urllib3 it is pinned to warns when imported
     from selenium import webdriver
-    from selenium.common.exceptions import JavascriptException, WebDriverException
+    from selenium.common.exceptions import (
+        ElementClickInterceptedException,
+        ElementNotInteractableException,
+        JavascriptException,
+        StaleElementReferenceException,
+        WebDriverException,
+    )
     from selenium.webdriver import ActionChains
     from selenium.webdriver.chrome.service import Service
     from selenium.webdriver.remote.webelement import WebElement
@@ -112,8 +118,19 @@ class Page:
         )
 
     def click(self, css: str) -> None:
-        """Click where the first visible element is, as a user would."""
-        self.find(css).click()
+        """Click where the first visible element is, as a user would, once it holds still."""
+
+        def click() -> bool:
+            with contextlib.suppress(
+                ElementClickInterceptedException,
+                ElementNotInteractableException,
+                StaleElementReferenceException,
+            ):
+                self.find(css).click()
+                return True
+            return False
+
+        self.wait(click)
 
     def keys(self, *keys: str) -> None:
         """Press keys, wherever the focus is (selenium's `Keys` for special ones)."""
