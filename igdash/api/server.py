@@ -160,6 +160,9 @@ def _gunicorn(served: Served, options: ServerOptions, listener: socket.socket) -
     from gunicorn.glogging import Logger
     from gunicorn.workers.gthread import ThreadWorker
 
+    url = url_of(listener)
+    configuration = _configuration(options, listener.detach())  # gunicorn closes the descriptor
+
     class Worker(ThreadWorker):  # type: ignore[misc]
         """Lets go of its WebSockets when asked to stop, instead of waiting for them to be cut."""
 
@@ -180,7 +183,7 @@ def _gunicorn(served: Served, options: ServerOptions, listener: socket.socket) -
         """One worker on our socket."""
 
         def load_config(self) -> None:
-            for key, value in _configuration(options, listener).items():
+            for key, value in configuration.items():
                 self.cfg.set(key, value)
             self.cfg.set("worker_class", Worker)
             self.cfg.set("logger_class", Log)
@@ -192,14 +195,14 @@ def _gunicorn(served: Served, options: ServerOptions, listener: socket.socket) -
     def worker_started(worker: Any) -> None:
         if options.owned:
             when_owner_dies(lambda: _terminate(worker.ppid))
-        spawn("started", lambda: served.started(url_of(listener)))
+        spawn("started", lambda: served.started(url))
 
     Embedded().run()
 
 
-def _configuration(options: ServerOptions, listener: socket.socket) -> dict[str, Any]:
+def _configuration(options: ServerOptions, descriptor: int) -> dict[str, Any]:
     return {
-        "bind": f"fd://{listener.fileno()}",
+        "bind": f"fd://{descriptor}",
         "workers": 1,
         "threads": options.threads,
         "worker_connections": options.threads + 1_000,

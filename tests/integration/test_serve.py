@@ -42,7 +42,7 @@ def test_sessions_survive_the_death_of_everything(serving: Serving):
 
     os.kill(serving.child("collect"), signal.SIGKILL)
     before = events(serving, one)
-    wait_until(lambda: serving.get("/readyz", Accept="application/json") is not None, timeout=10)
+    wait_until(serving.is_ready, timeout=10)
     wait_until(lambda: events(serving, one) > before, timeout=10)
     wait_until(lambda: running(serving, one, two))
     assert "collect ended" in serving.said()

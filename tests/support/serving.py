@@ -125,6 +125,13 @@ class Serving:
         except OSError:
             return False
 
+    def is_ready(self) -> bool:
+        """Whether web, store and collector all work."""
+        try:
+            return self.get("/readyz")["status"] == "ready"
+        except OSError:
+            return False
+
     def collector(self) -> int:
         """Return the collector's process id, as the startup lines said it last."""
         return int(re.findall(r"collector pid (\d+)", self.said())[-1])
