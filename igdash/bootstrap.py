@@ -38,14 +38,15 @@ class CollectRuntime:
         from igdash.services.collector import Collector
         from igdash.services.control_server import ControlServer
         from igdash.services.limits import CollectorLimits
-        from igdash.sources import make_source
+        from igdash.sources import Orphans, make_source
         from igdash.sources.catalogue import load_catalogue
         from igdash.sources.decode import decode_chunk
 
         self._settings = settings
+        orphans = Orphans(settings.state_dir / "gadgets")
         self.collector = Collector(
             writer=lambda: store.open_writer(settings.store.url),
-            sources={one.name: make_source(one) for one in settings.environments},
+            sources={one.name: make_source(one, orphans) for one in settings.environments},
             catalogue=load_catalogue(),
             decode=decode_chunk,
             state_dir=settings.state_dir,
@@ -54,6 +55,7 @@ class CollectRuntime:
                 max_spool_bytes=settings.collect.max_spool_mb * MIB,
                 stop_timeout=settings.collect.stop_timeout_s,
             ),
+            reap=orphans.reap,
         )
         self._control = ControlServer(self.collector, settings.control_path)
 

@@ -155,6 +155,7 @@ class Collector:
             session,
             lane,
             stop_timeout=self._limits.stop_timeout,
+            running=self._pollers.nudge,
             over=self._over,
             gap_from=gap_from,
         )

@@ -26,7 +26,8 @@ class Run:
     """One session being collected; implements `Sink`. All methods are thread-safe.
 
     `gap_from` is set when igdash was away: from then until the gadget runs again is a loss record.
-    `over` is called once, when the end is stored or nothing more will be.
+    `running` is called when the gadget runs, `over` once, when the end is stored or nothing more
+    will be.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Run:
         lane: Lane,
         *,
         stop_timeout: float,
+        running: Callable[[], None],
         over: Callable[[Run], None],
         gap_from: int | None = None,
     ) -> None:
@@ -46,6 +48,7 @@ class Run:
         self.running_since = session.started
         self.gap_from = gap_from
         self._stop_timeout = stop_timeout
+        self._running = running
         self._over = over
         self._lock = threading.Lock()
         self._stream: Stream | None = None
@@ -82,6 +85,7 @@ class Run:
             if self.state is SessionState.STARTING:
                 self.state = SessionState.RUNNING
                 self._step(StateChange(state=self.state, at=now))
+        self._running()
 
     def ended(self, *, failed: bool, reason: str) -> None:
         """The stream is over: store the end behind its tail."""

@@ -31,6 +31,7 @@ class Pollers:
         self._every = every
         self._tick = tick
         self._ending = threading.Event()
+        self._nudge = threading.Event()
         self._statuses = {
             name: EnvironmentStatus(name=name, kind=source.environment.kind)
             for name, source in sources.items()
@@ -46,14 +47,19 @@ class Pollers:
     def stop(self) -> None:
         """End. A status call that hangs is left to the end of the process."""
         self._ending.set()
+        self._nudge.set()
         until = time.monotonic() + 2.0
         for join in self._joins:
             join(max(until - time.monotonic(), 0.0))
 
     def _clock(self) -> None:
-        wait = 0.0
-        while not self._ending.wait(wait):
-            wait = max(self._tick(), 0.01)
+        while not self._ending.is_set():
+            self._nudge.clear()
+            self._nudge.wait(max(self._tick(), 0.01))
+
+    def nudge(self) -> None:
+        """Something changed that the clock should know of."""
+        self._nudge.set()
 
     def _look(self, name: str, source: Source) -> None:
         while True:

@@ -17,7 +17,7 @@ from igdash.domain.errors import (
 )
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.queries import EventRange
-from igdash.domain.sessions import Nodes, Session, SessionId, SessionState, StopAfter
+from igdash.domain.sessions import Nodes, Session, SessionId, SessionState, StateChange, StopAfter
 from igdash.domain.times import NS, now_ns
 from igdash.services.collector import Collector
 from igdash.services.disk import DiskGuard
@@ -273,14 +273,33 @@ def test_what_cannot_go_on_is_interrupted_with_the_reason(rig: Rig) -> None:
     assert "'fake' is not configured" in ended.reason
 
 
-def test_time_that_is_over_meanwhile_and_a_stop_under_way(rig: Rig) -> None:
-    timed = rig.collector.start_session(replace(SPEC, stop_after=StopAfter(seconds=0.8)))
-    rig.restart(lambda: threading.Event().wait(0.8))
+def test_time_that_is_over_meanwhile_ends_it_then(rig: Rig) -> None:
+    timed = rig.collector.start_session(replace(SPEC, stop_after=StopAfter(seconds=2)))
+    started = rig.reach(timed.id, SessionState.RUNNING).started
+    assert started is not None
+    due = started + 2 * NS
+    rig.restart(lambda: wait(lambda: now_ns() > due))
     ended = rig.reach(timed.id, SessionState.STOPPED)
-    assert "0.8 s" in ended.reason
-    assert ended.started is not None
-    assert ended.stopped == ended.started + int(0.8 * NS)
+    assert "2 s" in ended.reason
+    assert ended.stopped == due
     assert rig.source.opened.count(timed.id) == 1
+
+
+def test_a_stop_under_way_at_a_kill_is_finished_after_it(rig: Rig) -> None:
+    session = rig.collector.start_session(SPEC)
+    rig.reach(session.id, SessionState.RUNNING)
+    change = StateChange(state=SessionState.STOPPING, at=now_ns())
+    rig.restart(lambda: change_stored(rig, session.id, change))
+    ended = rig.reach(session.id, SessionState.STOPPED)
+    assert ended.reason == ""
+    assert rig.source.opened.count(session.id) == 1
+    assert rig.losses(session.id) == ()
+
+
+def change_stored(rig: Rig, session: SessionId, change: StateChange) -> None:
+    writer = store.open_writer(rig.url)
+    writer.change(session, change)
+    writer.close()
 
 
 def test_a_gap_that_was_open_at_a_second_restart_keeps_its_beginning(rig: Rig) -> None:
