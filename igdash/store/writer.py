@@ -207,7 +207,11 @@ def open_writer(url: str) -> Writer:
 def _stored(conn: Connection, new: NewSession) -> bool:
     """Whether an earlier try stored it, whose acknowledgement was lost."""
     c = sessions.c
-    same = select(c.id).where(c.uid == new.id, c.created == new.created, c.state == "starting")
+    same = select(c.id).where(
+        c.uid == clean(new.id),
+        c.created == clamp(new.created),
+        c.state == SessionState.STARTING.value,
+    )
     return conn.execute(same).first() is not None
 
 
