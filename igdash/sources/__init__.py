@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from igdash.domain.environments import Environment
+from igdash.domain.environments import Environment, EnvironmentKind
 from igdash.domain.ports import Source
+from igdash.sources.binary import BinarySource
 from igdash.sources.catalogue import load_catalogue
+from igdash.sources.orphans import Orphans
 from igdash.sources.replay import ReplaySource
 
-__all__ = ["make_source"]
+__all__ = ["Orphans", "make_source"]
 
 
-def make_source(environment: Environment) -> Source:
-    """Return the source for an environment. Nothing is started or looked for yet."""
-    return ReplaySource(environment, load_catalogue())
+def make_source(environment: Environment, orphans: Orphans | None = None) -> Source:
+    """Return the source for an environment. Nothing is started or looked for yet.
+
+    With `orphans` the processes it starts are noted there, for an igdash after this one.
+    """
+    if environment.kind is EnvironmentKind.REPLAY:
+        return ReplaySource(environment, load_catalogue())
+    return BinarySource(environment, load_catalogue(), orphans)

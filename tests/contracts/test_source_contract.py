@@ -1,0 +1,138 @@
+"""The port `Source`, over every adapter."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from igdash.domain.environments import Environment, EnvironmentKind, Health
+from igdash.domain.errors import SourceError
+from igdash.domain.ports import Source
+from igdash.domain.sessions import SessionId, SessionSpec, Target
+from igdash.sources import make_source
+from tests.support.sinks import RecordingSink
+
+ROOT = Path(__file__).parents[2]
+FAKE = (sys.executable, "-I", "-S", str(ROOT / "tests" / "support" / "fake_ig.py"))
+SESSION = SessionId("0123456789ab")
+
+WORKING = {
+    "replay": Environment(
+        name="demo", kind=EnvironmentKind.REPLAY, folder=str(ROOT / "examples" / "recordings")
+    ),
+    "ig": Environment(name="host", kind=EnvironmentKind.IG, command=FAKE, args=("--host",)),
+    "kubectl-gadget": Environment(name="k", kind=EnvironmentKind.KUBECTL_GADGET, command=FAKE),
+}
+BROKEN = {
+    "replay": Environment(name="demo", kind=EnvironmentKind.REPLAY, folder="/nonexistent/folder"),
+    "ig": Environment(name="host", kind=EnvironmentKind.IG, command=("/nonexistent/ig",)),
+    "kubectl-gadget": Environment(
+        name="k", kind=EnvironmentKind.KUBECTL_GADGET, command=("/nonexistent/kubectl-gadget",)
+    ),
+}
+
+
+@pytest.fixture(params=sorted(WORKING))
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def source(kind: str) -> Source:
+    return make_source(WORKING[kind])
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """No thread, process or file may outlive a stream."""
+
+    def state() -> tuple[set[str], int]:
+        names = {thread.name for thread in threading.enumerate()}
+        return names, len(list(Path("/proc/self/fd").iterdir()))
+
+    before = state()
+    yield
+    assert state() == before
+
+
+def spec(gadget: str = "trace_tcp", **target: str) -> SessionSpec:
+    return SessionSpec(gadget=gadget, environment="x", target=Target(**target))
+
+
+def opened(source: Source, wanted: SessionSpec) -> tuple[RecordingSink, Callable[[], None]]:
+    sink = RecordingSink()
+    stream = source.open(SESSION, wanted, sink)
+
+    def stop() -> None:
+        stream.stop(timeout=5)
+        stream.stop(timeout=5)
+        assert stream.join(10)
+        assert sink.over.is_set()
+        assert not sink.faults
+
+    return sink, stop
+
+
+def test_a_session_from_start_to_stop(source: Source) -> None:
+    sink, stop = opened(source, spec(namespace="production"))
+    sink.wait_for(events=3, calls=("started",))
+    assert sink.end is None
+    stop()
+    assert sink.end == (False, "")
+    assert sink.calls.count("started") == 1
+    assert sink.calls.count("ended") == 1
+    assert sink.calls[-1] == "ended"
+    assert not sink.malformed()
+    assert all(e.ts > 0 and e.origin.namespace for e in sink.events() if '"last"' not in e.data)
+
+
+def test_a_stop_right_after_the_start(source: Source) -> None:
+    sink, stop = opened(source, spec())
+    stop()
+    assert sink.end is not None
+    assert not sink.end[0]
+
+
+def test_several_sessions_at_once(source: Source) -> None:
+    sessions = [opened(source, spec()) for _ in range(4)]
+    for sink, _ in sessions:
+        sink.wait_for(events=2)
+    for _, stop in sessions:
+        stop()
+
+
+def test_what_is_stored_with_a_session(source: Source) -> None:
+    argv = source.command(SESSION, spec(namespace="demo"))
+    assert isinstance(argv, tuple)
+    assert "run" in argv
+    assert any(arg.endswith("trace_tcp:latest") for arg in argv)
+    info = source.info(spec())
+    assert info
+    assert all(isinstance(k, str) and isinstance(v, str) for k, v in info.items())
+    assert source.restartable(spec()) is True
+
+
+def test_status_of_a_working_environment(kind: str, source: Source) -> None:
+    status = source.status()
+    assert (status.name, status.kind) == (WORKING[kind].name, WORKING[kind].kind)
+    assert status.health is Health.UP
+    assert status.reason == ""
+    assert status.version
+
+
+def test_a_broken_environment_says_what_is_wrong(kind: str) -> None:
+    source = make_source(BROKEN[kind])
+    status = source.status()
+    assert status.health is Health.DOWN
+    assert "/nonexistent/" in status.reason
+    with pytest.raises(SourceError, match="/nonexistent/"):
+        source.open(SESSION, spec(), RecordingSink())
+
+
+def test_an_unknown_gadget(source: Source) -> None:
+    with pytest.raises(SourceError, match="trace_tpc"):
+        source.open(SESSION, spec("trace_tpc"), RecordingSink())
