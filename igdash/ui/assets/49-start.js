@@ -158,13 +158,14 @@
         text('name', 'Session name', { placeholder: 'optional', most: 200,
           notes: ['Tells sessions of one gadget apart.'] })),
       ...targets(made, text, suggest));
+    const params = parameters(made); // fields are made in the order they are seen in
     const stop = section('Stop by itself',
       ig.el('div', { class: 'start-grid' },
         text('stop_after.seconds', 'After', { mono: true, placeholder: 'never',
           notes: ['A duration: 10m, 90s, 1h30m. Empty: until stopped.'] }),
         text('stop_after.events', 'After events', { mono: true, numeric: true, placeholder: 'never',
           notes: ['A number of events. Empty: until stopped.'] })));
-    return [where, parameters(made), stop];
+    return [where, params, stop];
   }
 
   function targets(made, text, suggest) {
