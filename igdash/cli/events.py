@@ -144,4 +144,15 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, dict) and "addr" in value:
+        return _endpoint(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _endpoint(value: dict[str, object]) -> str:
+    """Return an endpoint as IG's own tables have it: p/namespace/pod:port, else address:port."""
+    port = f":{value['port']}" if "port" in value else ""
+    k8s = value.get("k8s")
+    if isinstance(k8s, dict) and k8s.get("name") and k8s.get("kind") in ("pod", "svc"):
+        return f"{str(k8s['kind'])[0]}/{k8s.get('namespace', '')}/{k8s['name']}{port}"
+    return f"{value['addr']}{port}"

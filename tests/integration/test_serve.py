@@ -71,7 +71,8 @@ def test_sessions_survive_the_death_of_everything(serving: Serving):
     assert "ok" in serving.igdash("db", "check")
 
 
-def test_the_first_line_says_where_it_is(serving: Serving):
+def test_one_that_runs(serving: Serving):
+    """What a first line says, who may read the files, and that a second one is refused."""
     serving.start()
     line = next(line for line in serving.said().splitlines() if line.startswith("igdash is on"))
     assert line.startswith(f"igdash is on {serving.url} (store sqlite:///{serving.folder}")
@@ -80,27 +81,13 @@ def test_the_first_line_says_where_it_is(serving: Serving):
     with pytest.raises(OSError, match=r"400|403|421"):
         serving.get("/api/stats", Host="evil.example")
 
-
-def test_files_are_for_their_owner_alone(serving: Serving):
-    serving.start()
     serving.igdash("start", "trace_exec")
     for path in (serving.folder / "igdash.db", *(serving.folder / "igdash.state").rglob("*")):
         assert path.stat().st_mode & 0o077 == 0, path
 
-
-def test_a_second_igdash_on_the_same_store_is_refused(serving: Serving, tmp_path: Path):
-    serving.start()
-    second = subprocess.run(
-        serving.argv("serve", "--port", "0"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    second = refused(serving, "--port", "0")
     assert second.returncode == 1
-    ours = [line for line in second.stderr.splitlines() if line.startswith("igdash: ")]
-    assert len(ours) == 1, second.stderr
-    assert "another igdash collects into" in ours[0]
+    assert "another igdash collects into" in second.stderr
     assert serving.answers()
 
 

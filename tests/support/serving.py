@@ -53,7 +53,11 @@ class Serving:
 
     def argv(self, *words: str) -> list[str]:
         """Return a command line on this installation."""
-        return [sys.executable, "-m", "igdash", *words, "--config", str(self.config)]
+        return [sys.executable, "-m", "igdash", *words, *self._config(words)]
+
+    def _config(self, words: tuple[str, ...]) -> list[str]:
+        """Return the option naming the configuration; the demo writes its own, in the same place."""
+        return [] if words[0] == "demo" else ["--config", str(self.config)]
 
     def start(self, *words: str) -> None:
         """Run `serve` (or what `words` say) and wait until it says where it is."""
