@@ -7,7 +7,7 @@ parameters, so that typing costs no round trip through Dash and a draft survives
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dash import Dash, html
 from dash.development.base_component import Component
@@ -24,7 +24,8 @@ ROOT = "start-root"
 def layout(services: WebServices) -> Component:
     """Return the view: an empty root that names, per environment, the namespace a target begins with."""
     usual = {one.name: default_target(one).namespace for one in services.environments}
-    return html.Div(id=ROOT, className="start", **{"data-usual": json.dumps(usual)})
+    data: dict[str, Any] = {"data-usual": json.dumps(usual)}
+    return html.Div(id=ROOT, className="start", **data)
 
 
 def register(app: Dash, services: WebServices) -> None:
