@@ -13,7 +13,13 @@ from typing import Any
 
 import msgspec
 from flask import Flask, Response, request
-from werkzeug.exceptions import BadRequest, MethodNotAllowed, NotFound, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 
 from igdash.api import (
     export_calls,
@@ -49,6 +55,7 @@ def create_flask(services: WebServices, options: WebOptions) -> Flask:
 
 def register(app: Flask, services: WebServices, options: WebOptions) -> None:
     """Add checks, error handlers, every call and every socket to `app`."""
+    app.url_map.merge_slashes = False  # no redirect is ever made from a path a client wrote
     security.guard(app, options)
     problems.install(app)
     for route in ROUTES:
@@ -79,6 +86,8 @@ def _json() -> object:
     if not request.is_json:
         raise UnsupportedMediaType("send the body as application/json")
     data = request.get_data(cache=False)
+    if len(data) >= (request.max_content_length or 0):
+        raise RequestEntityTooLarge  # a chunked body was cut there, without a word
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

@@ -92,7 +92,10 @@ def _query_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def _responses(route: Route) -> dict[str, Any]:
-    content: dict[str, Any] = {media: {"schema": {"type": "string"}} for media in route.media}
+    content: dict[str, Any] = {
+        media: {"schema": {"type": "object" if media == "application/json" else "string"}}
+        for media in route.media
+    }
     if route.response is not None:
         content = {"application/json": {"schema": _ref(route.response)}}
     found: dict[str, Any] = {str(route.status): {"description": "OK", "content": content}}

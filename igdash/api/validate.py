@@ -80,6 +80,9 @@ def _build(
                 wrong[where] = "is required"
             continue
         value = given[info.encode_name]
+        if _has_nul(value):
+            wrong[where] = "must not contain NUL characters"  # PostgreSQL has no such text
+            continue
         nested = _struct_of(info)
         if nested is not None and isinstance(value, dict):
             inner = dict[str, str]()
@@ -100,6 +103,14 @@ def _build(
 def _reason(error: Exception) -> str:
     text = str(error).replace("`", "")
     return text.removesuffix(" - at $")
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(each) for key, each in value.items())
+    if isinstance(value, list):
+        return any(_has_nul(each) for each in value)
+    return isinstance(value, str) and "\0" in value
 
 
 def _is_list(info: FieldInfo) -> bool:

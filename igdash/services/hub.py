@@ -17,11 +17,11 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from igdash.domain.control import Advance
-from igdash.domain.errors import CollectorUnavailable, IgdashError, SessionNotFound
+from igdash.domain.errors import IgdashError, SessionNotFound
 from igdash.domain.ports import Control, EventReader, RecordReader, SessionReader
 from igdash.domain.sessions import Session, SessionId, SessionState
 from igdash.domain.threads import spawn
-from igdash.services.feed import Feed
+from igdash.services.feed import Facts, Feed
 
 log = logging.getLogger(__name__)
 
@@ -63,21 +63,33 @@ class Reader:
         facts = self._feed.facts
         if facts.state is None:
             raise SessionNotFound(f"session {self._feed.id} was deleted")
+        self._note(facts)
+        if self._pending:
+            return self._pending.pop(0)
         frame = self._feed.frame_after(self.cursor)
         if frame is not None:
             self.cursor = frame.last
             return frame.payload
-        if facts.version != self._version:
-            self._version = facts.version
-            self._loss_cursor, losses = self._feed.losses_after(self._loss_cursor)
-            self._pending += losses
-        if facts.state is not self._state:
-            self._state = facts.state
-            self._pending.append(_state("state", facts.state))
         if facts.state.ended and facts.last_seq <= self.cursor:
+            if facts.state is not self._state:
+                self._pending.append(_state("state", facts.state))
             self._pending.append(_state("end", facts.state))
             self.finished = True
-        return self._pending.pop(0) if self._pending else None
+            return self._pending.pop(0)
+        return None
+
+    def _note(self, facts: Facts) -> None:
+        """Queue losses and steps of the session's life: at once, also for a reader far behind.
+        Only the last step waits until every event was handed out."""
+        if facts.version == self._version:
+            return
+        self._version = facts.version
+        self._loss_cursor, losses = self._feed.losses_after(self._loss_cursor)
+        self._pending += losses
+        state = facts.state
+        if state is not None and state is not self._state and not state.ended:
+            self._state = state
+            self._pending.append(_state("state", state))
 
     def close(self) -> None:
         """Leave; the session does not notice."""
@@ -193,7 +205,8 @@ class Hub:
             try:
                 with self._control.watch(self._on_advance):
                     idle_since = self._attend(idle_since, once=False)
-            except CollectorUnavailable:
+            except (IgdashError, OSError) as error:
+                log.debug("the collector is away, looking into the store instead: %s", error)
                 idle_since = self._attend(idle_since, once=True)
             if self._may_end(idle_since):
                 return

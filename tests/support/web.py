@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import websocket
 from flask import Flask
@@ -284,6 +284,8 @@ def served(app: Flask) -> Iterator[str]:
     try:
         yield f"127.0.0.1:{server.server_port}"
     finally:
+        while Client.opened:
+            Client.opened.pop().socket.shutdown()
         server.shutdown()
         thread.join(5)
         server.server_close()
@@ -292,10 +294,13 @@ def served(app: Flask) -> Iterator[str]:
 class Client:
     """A WebSocket client that answers with decoded messages and close codes."""
 
+    opened: ClassVar[list[Client]] = []
+
     def __init__(self, address: str, path: str, **kwargs: Any) -> None:
         self.socket = websocket.create_connection(
             f"ws://{address}{path}", timeout=kwargs.pop("timeout", 10), **kwargs
         )
+        self.opened.append(self)
 
     def message(self) -> dict[str, Any]:
         """Return the next message. Fails the test when the socket is closed instead."""
@@ -320,3 +325,17 @@ class Client:
     def close(self) -> None:
         """Go away properly."""
         self.socket.close()
+
+
+def get(side: Web, path: str, **kwargs: Any) -> tuple[int, Any]:
+    """GET `path`; return status and decoded JSON."""
+    answer = side.app.test_client().get(path, **kwargs)
+    return answer.status_code, json.loads(answer.data)
+
+
+def send(side: Web, method: str, path: str, body: Any = None, **kwargs: Any) -> tuple[int, Any]:
+    """Send a request with a JSON body (or none); return status and decoded JSON."""
+    if body is not None:
+        kwargs["json"] = body
+    answer = side.app.test_client().open(path, method=method, **kwargs)
+    return answer.status_code, json.loads(answer.data)
