@@ -82,6 +82,6 @@
     };
   };
 
-  ig.ready(connect);
+  connect();
   window.addEventListener("online", () => { if (live.status !== "open") { wait = FIRST_WAIT_MS; connect(); } });
 })();

@@ -6,12 +6,22 @@
   const STAY_MS = { info: 4500, ok: 4000, warn: 7000, err: 12000 };
   const ICONS = { info: "info", ok: "check", warn: "warn", err: "warn" };
 
-  const region = () => ig.$("toasts") || document.body.appendChild(ig.el("div", { id: "toasts", class: "toasts" }));
+  /* A popover, so that it is also seen above an open dialog. */
+  const region = () => {
+    const node = ig.$("toasts");
+    node.setAttribute("popover", "manual");
+    return node;
+  };
+  const raise = () => {
+    const node = region();
+    if (node.matches(":popover-open")) node.hidePopover();
+    if (node.children.length) node.showPopover();
+  };
 
   /** Say something in passing. kind: info | ok | warn | err. Answers a function that takes it away. */
   ig.toast = (text, kind = "info") => {
     const urgent = kind === "err" || kind === "warn";
-    const close = () => { clearTimeout(timer); node.remove(); };
+    const close = () => { clearTimeout(timer); node.remove(); if (!region().children.length) raise(); };
     const node = ig.el("div", { class: ["toast", kind], role: urgent ? "alert" : "status" },
       ig.el("span", { class: { ok: "t-ok", warn: "t-warn", err: "t-err" }[kind] || "t-accent", style: { "margin-top": "2px" } }, ig.icon(ICONS[kind] || "info")),
       ig.el("div", {}, text),
@@ -19,6 +29,7 @@
     for (const old of [...region().children]) if (old.textContent === node.textContent) old.remove();
     region().append(node);
     while (region().children.length > 4) region().firstChild.remove();
+    raise();
     let timer = setTimeout(close, STAY_MS[kind] || STAY_MS.info);
     node.addEventListener("pointerenter", () => clearTimeout(timer));
     node.addEventListener("pointerleave", () => { timer = setTimeout(close, 2000); });

@@ -82,7 +82,10 @@
     tell(tickListeners);
   };
 
-  const flows = (s) => Number(s.rate) > 0 || (s.last_event && Date.now() - Date.parse(s.last_event) < 10000);
+  /** Whether the collector is away, so that nothing flows whatever the state says. */
+  running.paused = () => !!ig.live.stats && ig.live.stats.collector === "down";
+
+  const flows = (s) => !running.paused() && (Number(s.rate) > 0 || (s.last_event && Date.now() - Date.parse(s.last_event) < 10000));
   /** Whether events still arrive, so that a stop should ask once. */
   running.flows = flows;
 
@@ -99,9 +102,10 @@
     }
   };
 
+  /* Asked before the shell is there: the answers arrive while Dash still mounts it. */
+  running.refresh();
+  ig.live.on(onFrame);
   ig.ready(() => {
-    running.refresh();
-    ig.live.on(onFrame);
     setInterval(() => { if (!document.hidden && byId.size) running.refresh(); }, SPARK_MS);
     document.addEventListener("visibilitychange", () => { if (!document.hidden) running.refresh(); });
   });

@@ -40,5 +40,5 @@
     timer = setTimeout(environments.refresh, document.hidden ? EVERY_MS * 3 : wait);
   };
 
-  ig.ready(environments.refresh);
+  environments.refresh();
 })();
