@@ -18,6 +18,8 @@
   const FIRST = ['k8s.namespace', 'k8s.podName'];
   /* IG shows these, but beside the process id they only cost width (a person can choose them). */
   const QUIET = ['tid', 'proc.tid', 'k8s.containerName', 'nameserver'];
+  /* Left out where a screen is narrow, as long as nobody chose. */
+  const WIDE = ['@node', 'k8s.namespace', 'proc.pid', 'pid', 'src'];
   const NUMBER = /^(Uint|Int|Float)\d+$/;
   const TONES = [1, 2, 8, 5, 6, 7, 4, 3];
 
@@ -32,13 +34,13 @@
   }
 
   const BASE = {
-    endpoint: { width: 240, min: 160, flex: 30 }, error: { width: 116, min: 90 }, code: { width: 110, min: 80 },
+    endpoint: { width: 240, min: 150, flex: 30 }, error: { width: 116, min: 90 }, code: { width: 110, min: 80 },
     tag: { width: 92, min: 70 }, measure: { width: 92, min: 70 },
   };
   const NAMED = {
-    'k8s.namespace': { width: 112, min: 80 }, 'k8s.podName': { width: 210, min: 120, flex: 22 },
-    'k8s.containerName': { width: 120, min: 80 }, 'proc.comm': { width: 130, min: 90 }, comm: { width: 130, min: 90 },
-    args: { width: 320, min: 180, flex: 60 }, name: { width: 240, min: 140, flex: 36 }, nameserver: { width: 130, min: 90 }, qtype: { width: 76, min: 60 }, state: { width: 72, min: 60 },
+    'k8s.namespace': { width: 108, min: 80 }, 'k8s.podName': { width: 210, min: 130, flex: 22 },
+    'k8s.containerName': { width: 120, min: 80 }, 'proc.comm': { width: 124, min: 90 }, comm: { width: 124, min: 90 }, qr: { width: 56, min: 50 },
+    args: { width: 320, min: 180, flex: 60 }, name: { width: 240, min: 140, flex: 36 }, nameserver: { width: 130, min: 90 }, qtype: { width: 70, min: 56 }, state: { width: 72, min: 60 },
   };
 
   function sizeOf(field, role) {
@@ -87,7 +89,7 @@
     const field = { name: '', description: '' };
     return [
       { id: '@time', path: [], role: 'time', label: 'Time', field: { ...field, description: 'When the event happened' }, size: { width: 108, min: 96 }, shown: true },
-      { id: '@node', path: [], role: 'node', label: 'Node', field: { ...field, description: 'Where the event came from' }, size: { width: 104, min: 70 }, shown: true },
+      { id: '@node', path: [], role: 'node', label: 'Node', field: { ...field, description: 'Where the event came from' }, size: { width: 96, min: 70 }, shown: true },
     ];
   }
 
@@ -188,12 +190,34 @@
     return list;
   }
 
+  const CELL_PAD = 20;
+  let glyph = 0;
+  /* Width of one character of a cell, measured once: the font is monospaced. */
+  function glyphWidth() {
+    if (glyph > 0 || typeof document === 'undefined') return glyph || CHAR;
+    const pen = document.createElement('canvas').getContext('2d');
+    const style = window.getComputedStyle(document.documentElement).getPropertyValue('--mono') || 'monospace';
+    pen.font = '12px ' + style;
+    glyph = pen.measureText('0'.repeat(50)).width / 50 || CHAR;
+    return glyph;
+  }
+
+  /* Cut in the middle, so that a pod keeps its suffix and an endpoint its port. */
+  columns.middle = function (value, width) {
+    const room = Math.floor((width - CELL_PAD) / glyphWidth());
+    if (value.length <= room || room < 8) return value;
+    const tail = Math.ceil((room - 1) * 0.45);
+    return value.slice(0, room - 1 - tail) + '…' + value.slice(value.length - tail);
+  };
+  const isMiddle = (column) => column.role === 'endpoint' || column.field.ellipsis === 'middle';
+
   columns.def = function (column, chosen, sortable) {
     const size = column.size;
+    const cut = isMiddle(column) ? (value, p) => columns.middle(value, p.column.getActualWidth()) : (value) => value;
     const width = chosen && chosen.widths && chosen.widths[column.id];
     const def = {
       colId: column.id, headerName: column.label, headerTooltip: tip(column), minWidth: size.min,
-      valueGetter: (p) => (p.data ? columns.cell(column, p.data) : ''),
+      valueGetter: (p) => (p.data ? cut(columns.cell(column, p.data), p) : ''),
       tooltipValueGetter: (p) => (p.data ? (column.role === 'time' ? p.data.ts : columns.cell(column, p.data)) : ''),
       cellClass: classes(column), cellClassRules: tones(column), sortable: Boolean(sortable), resizable: true, suppressHeaderMenuButton: true,
       headerClass: column.right ? 'ag-right-aligned-header' : '', comparator: () => 0,
@@ -232,7 +256,9 @@
       if (known.length > 0) return known;
     }
     const quiet = (column) => rows.length > 0 && ['@node', ...FIRST].includes(column.id) && rows.every((row) => columns.cell(column, row) === '');
-    const ids = list.filter((column) => column.shown && !quiet(column)).map((column) => column.id);
+    const narrow = typeof window.innerWidth === 'number' && window.innerWidth < 700;
+    const wide = (column) => narrow && WIDE.includes(column.id);
+    const ids = list.filter((column) => column.shown && !quiet(column) && !wide(column)).map((column) => column.id);
     return ids.length > 1 ? ids : list.slice(0, 8).map((column) => column.id);
   };
 })();

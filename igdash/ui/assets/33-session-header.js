@@ -217,18 +217,19 @@
     dot.className = ('dot ' + (DOTS[session.state] || '')).trim();
     dot.title = STATES[session.state] || session.state;
     ig.setText(ig.$('session-state'), STATES[session.state] || session.state);
-    const [lead, next] = NEXT[session.state] || ['', ''];
-    const told = session.reason || lead;
+    const [plain, next] = NEXT[session.state] || ['', ''];
+    const told = session.reason || plain;
     const show = told && (NEXT[session.state] || (session.state === 'stopped' && session.reason));
     ui.banner.hidden = !show;
     if (!show) return;
     ui.banner.className = 'banner ' + (session.state === 'failed' ? 'err' : session.state === 'stopped' ? 's-note' : 'warn');
-    const parts = [ig.icon(session.state === 'stopped' ? 'info' : 'warn'), el('span', { class: 's-reason' }, el('b', {}, stateWord(session.state) + ': '), told)];
+    const parts = [ig.icon(session.state === 'stopped' ? 'info' : 'warn'), el('span', { class: 's-reason' }, told.toLowerCase().startsWith(session.state) ? null : el('b', {}, stateWord(session.state) + ': '), lead(told))];
     if (next) parts.push(el('span', { class: 'muted' }, next));
     if (session.state === 'failed') parts.push(el('button', { class: 'btn s', type: 'button', on: { click: () => core.showTab('log') } }, 'Show log'));
     ui.banner.replaceChildren(...parts);
   }
-  const stateWord = (state) => state.charAt(0).toUpperCase() + state.slice(1);
+  const stateWord = (word) => word.charAt(0).toUpperCase() + word.slice(1);
+  const lead = (told) => (told.toLowerCase().startsWith(core.session.state) ? stateWord(told) : told);
 
   function paintTab(name) {
     ig.$('session-root').dataset.tab = name;

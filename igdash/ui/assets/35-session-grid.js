@@ -65,19 +65,23 @@
       }
       const high = g.head - params.startRow, low = Math.max(g.first, g.head - params.endRow + 1);
       await fetchPage('before=' + (high + 1) + '&limit=' + (high - low + 1));
-      if (gen !== g.gen) return;
+      if (gen !== g.gen) throw new DOMException('another session is open', 'AbortError');
     }
     throw new Error('the history changed too quickly');
   }
 
+  /* Every request is answered, also those nobody waits for any more: the grid counts them, and two
+     that never end would block all later ones. */
   function datasource(gen) {
     return {
       getRows(params) {
-        if (gen !== g.gen || !g.ready) return;
-        serve(params, gen).catch((error) => {
-          if (gen !== g.gen || core.isAbort(error)) return;
+        if (gen !== g.gen || !g.ready) {
           params.failCallback();
-          trouble(error);
+          return;
+        }
+        serve(params, gen).catch((error) => {
+          params.failCallback();
+          if (gen === g.gen && !core.isAbort(error)) trouble(error);
         });
       },
     };
@@ -152,7 +156,7 @@
   }
 
   function toggle() {
-    if (following() && !core.ended()) {
+    if ((g.ticks ? view.ticks.following() : following()) && !core.ended()) {
       g.paused = true;
       g.mark = g.head;
       if (g.ticks) core.emit('hold');
@@ -245,6 +249,12 @@
     columns.save(core.session.gadget, g.chosen);
     applyColumns();
   }
+  /* Texts cut in the middle depend on the width. */
+  let fitting = 0;
+  function fit() {
+    cancelAnimationFrame(fitting);
+    fitting = requestAnimationFrame(() => api.refreshCells());
+  }
   function remember(event) {
     if (!event.finished || !core.session || !/^ui/.test(event.source || '')) return;
     const state = api.getColumnState();
@@ -269,6 +279,7 @@
       ticks: null, sorted: [], pulling: false, timer: 0, pulled: 0, painted: false,
     });
     root().classList.add('s-loading');
+    delete root().dataset.painted;
     ig.$('session-trouble').hidden = true;
     firstPage = fetchPage('before=' + NEWEST + '&limit=' + BLOCK);
     firstPage.catch(() => {});
@@ -347,6 +358,7 @@
       api.addEventListener('rowClicked', (e) => { if (e.data) select(e.data.seq === g.selected ? null : e.data.seq); });
       api.addEventListener('columnResized', remember);
       api.addEventListener('columnMoved', remember);
+      api.addEventListener('displayedColumnsWidthChanged', fit);
       api.addEventListener('viewportChanged', () => view.status.paint());
       resolve(api);
     });

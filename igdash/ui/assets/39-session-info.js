@@ -47,7 +47,7 @@
       section('Times', [['Created', when(session.created)], ['Started', when(session.started)], ['First event', when(session.first_event)], ['Newest event', when(session.last_event)], ['Stopped', when(session.stopped)]]),
       section('Counts', [['Events stored', ig.fmt.count(session.events)], ['Events received', ig.fmt.count(session.received)], ['Lost', ig.fmt.count(session.lost)], ['Malformed lines', ig.fmt.count(session.malformed)], ['Log lines', ig.fmt.count(session.logs)],
         ['Ticks', core.isArray() ? ig.fmt.count(session.ticks) : null], ['Payload', ig.fmt.bytes(session.bytes) + ' (' + ig.fmt.count(session.bytes) + ' bytes)']]),
-      section('Parameters', params.length > 0 ? params : [['', 'all at their defaults']]),
+      section('Parameters', params.length > 0 ? params : [['Values', 'all at their defaults']]),
       section('Facts', info),
       command,
     ].filter(Boolean)));
@@ -57,6 +57,8 @@
     core.on('open', () => ig.$('session-info').replaceChildren());
     core.on('session', paint);
     core.on('ready', paint);
+    /* Frames do not carry all of these numbers. */
+    core.on('frame', () => { if (core.tab === 'info') core.refresh(); });
     core.on('tab', paint);
   });
 })();
