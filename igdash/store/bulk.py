@@ -1,7 +1,8 @@
 """The hot statements, written for each database's fastest way in.
 
-SQLite: tuples straight to the driver (Core would make a dict per row). PostgreSQL: binary COPY on
-the driver's connection inside the same transaction, and one `unnest` per rollup.
+Events go to the driver's own connection inside SQLAlchemy's transaction: executemany of tuples on
+SQLite (Core would make a dict per row, and even `exec_driver_sql` copies each tuple), binary COPY on
+PostgreSQL. The few rollup rows go through SQLAlchemy, on PostgreSQL as one `unnest` per table.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def _array(column: str) -> str:
 
 
 class SqliteBulk:
-    """executemany with tuples."""
+    """executemany of tuples."""
 
     _EVENTS: Final = (
         "INSERT INTO events (session_id, seq, ts, origin_id, payload) VALUES (?, ?, ?, ?, ?)"
@@ -84,7 +85,8 @@ class SqliteBulk:
 
     def events(self, conn: Connection, rows: Sequence[EventRow]) -> None:
         """Insert event rows."""
-        conn.exec_driver_sql(self._EVENTS, rows)
+        driver: Any = conn.connection.driver_connection
+        driver.executemany(self._EVENTS, rows)
 
     def upsert(self, conn: Connection, table: str, rows: Sequence[tuple[int, ...]]) -> None:
         """Add rows to a rollup table."""

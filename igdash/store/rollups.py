@@ -1,7 +1,7 @@
 """What one batch adds to a session, worked out in plain Python before any SQL runs.
 
-One pass over the events gives their rows and the rollups; runs of equal seconds and origins are
-folded first, because nearly all neighbours are equal.
+One pass over the events counts them per second and origin, which is few; the rollup tables' rows
+are folded from that.
 """
 
 from __future__ import annotations
@@ -44,22 +44,18 @@ class Rollup:
         self._fold(session, rows)
 
     def _fold(self, session: int, rows: list[EventRow]) -> None:
-        run, first, last = None, 0, 0
+        spans: dict[tuple[int, int], list[int]] = {}
         for _, seq, ts, origin, _ in rows:
-            here = (ts // NS, origin)
-            if here != run:
-                if run is not None:
-                    self._close(session, run, first, last)
-                run, first = here, seq
-            last = seq
-        if run is not None:
-            self._close(session, run, first, last)
-
-    def _close(self, session: int, run: tuple[int, int], first: int, last: int) -> None:
-        second, origin = run
-        span = (last - first + 1, first, last)
-        _grow(self.activity, (session, second), span)
-        _grow(self.activity_origin, (session, second // 60, origin), span)
+            key = (ts // NS, origin)
+            span = spans.get(key)
+            if span is None:
+                spans[key] = [1, seq, seq]
+            else:
+                span[0] += 1
+                span[2] = seq
+        for (second, origin), (n, first, last) in spans.items():
+            _grow(self.activity, (session, second), (n, first, last))
+            _grow(self.activity_origin, (session, second // 60, origin), (n, first, last))
 
     def session_origin(self) -> dict[tuple[int, int], int]:
         """Return events per session and origin."""
@@ -71,4 +67,6 @@ class Rollup:
 
 def _grow(spans: dict[K, Span], key: K, span: Span) -> None:
     old = spans.get(key)
-    spans[key] = span if old is None else (old[0] + span[0], old[1], span[2])
+    spans[key] = (
+        span if old is None else (old[0] + span[0], min(old[1], span[1]), max(old[2], span[2]))
+    )
