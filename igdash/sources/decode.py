@@ -385,7 +385,7 @@ def _read_logs(found: _Found) -> None:
     chunk = found.chunk
     for raw in chunk.data.split(b"\n"):
         text = raw.decode("utf-8", "backslashreplace").rstrip("\r")
-        if not text.strip():
+        if not text.strip(_BLANK):
             continue
         line, loss = read_log(text, chunk.node, chunk.received)
         found.logs.append(line)

@@ -45,8 +45,9 @@ class Orphans:
 
     def reap(self, session: SessionId) -> str:
         """End what a former igdash left running for this session; say what was found, "" = nothing."""
+        path = self._path(session)
         try:
-            noted = json.loads(self._path(session).read_text("utf-8"))
+            noted = json.loads(path.read_text("utf-8"))
             pid, start, argv = int(noted["pid"]), int(noted["start"]), list(noted["argv"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""

@@ -41,6 +41,7 @@ LINGER: Final = 1.0
 
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _ERROR: Final = re.compile(r"(?:Error|panic|fatal error): (.*)")
+_CAUSE: Final = "attaching eBPF program"
 _ENOUGH: Final = 60
 _MAX_REASON: Final = 500
 
@@ -303,12 +304,11 @@ def why_failed(log: Sequence[str], code: int) -> str:
         return f"{how}: {plain[-1][:_MAX_REASON]}" if plain else how
     if len(found) <= 2 * _ENOUGH:
         return found
-    parts = found.split(": ")
-    cause = parts.pop()
-    while parts and len(cause) < _ENOUGH:
-        cause = f"{parts.pop()}: {cause}"
-    context = f" ({': '.join(parts)})" if parts else ""
-    return (cause + context)[:_MAX_REASON]
+    at = found.rfind(_CAUSE)
+    if at < 0:
+        at = found.rfind(": ", 0, len(found) - _ENOUGH) + 2
+    context = found[:at].removesuffix(": ")
+    return f"{found[at:]} ({context})"[:_MAX_REASON] if at > 1 else found[:_MAX_REASON]
 
 
 # ------------------------------------------------------------ signals and identity
