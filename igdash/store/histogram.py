@@ -3,8 +3,8 @@
 A second that lies inside a bar belongs to it; SQL sums those. A second that a border cuts through
 is split by its events' exact times while few events are concerned, else evenly. Either way the
 bars add up to exactly the events of the range (evenly only moves events between the two bars that
-share a second; only a range's own first and last second could make its sum differ, so these are
-looked up first).
+share a second; only a range's own first and last second could make its sum differ, so for these
+many more events are looked at).
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Integer, cast, func, select
+from sqlalchemy import Connection, Integer, and_, cast, func, select
 
 from igdash.domain.queries import Bucket
 from igdash.domain.times import NS
 from igdash.store.rows import clamp
 from igdash.store.tables import activity, events, losses
 
-_EXACT_ROWS: Final = 10_000
+_EXACT_ROWS: Final = 4_000
 """How many event times one histogram may read: some milliseconds' worth."""
+_EXACT_END: Final = 20_000
+"""The same for each end of the range: only these decide whether its sum is exact."""
 
 
 def read(
@@ -129,29 +131,38 @@ class _Bars:
         return found
 
     def _split(self, bars: list[int], cut: Sequence[int]) -> None:
-        """Share out the seconds that borders cut, the range's own ends first."""
+        """Share out the seconds that borders cut, as exactly as few rows allow."""
         a = activity.c
         wanted = select(a.sec, a.n, a.first_seq, a.last_seq).where(
             a.session_id == self._session, a.sec.in_(cut)
         )
         ends = (self._edges[0] // NS, self._edges[-1] // NS)
-        rows = sorted(self._conn.execute(wanted).all(), key=lambda row: (row.sec not in ends, row))
-        budget = _EXACT_ROWS
-        for row in rows:
+        exact, budget = [], _EXACT_ROWS
+        for row in self._conn.execute(wanted.order_by(a.sec)).all():
             span = row.last_seq - row.first_seq + 1
-            if span <= budget:
+            if row.sec in ends and span <= _EXACT_END:
+                exact.append(row.sec)
+            elif span <= budget:
                 budget -= span
-                self._by_time(bars, row)
+                exact.append(row.sec)
             else:
                 self._evenly(bars, row)
+        if exact:
+            self._by_time(bars, exact)
 
-    def _by_time(self, bars: list[int], row: Any) -> None:
-        e = events.c
-        wanted = select(e.ts).where(
-            e.session_id == self._session, e.seq >= row.first_seq, e.seq <= row.last_seq
+    def _by_time(self, bars: list[int], seconds: Sequence[int]) -> None:
+        a, e = activity.c, events.c
+        wanted = (
+            select(a.sec, e.ts)
+            .join_from(
+                activity,
+                events,
+                and_(e.session_id == a.session_id, e.seq >= a.first_seq, e.seq <= a.last_seq),
+            )
+            .where(a.session_id == self._session, a.sec.in_(seconds))
         )
-        for ts in self._conn.execute(wanted).scalars():
-            index = self._bar(ts) if ts // NS == row.sec else None
+        for second, ts in self._conn.execute(wanted):
+            index = self._bar(ts) if ts // NS == second else None
             if index is not None:
                 bars[index] += 1
 

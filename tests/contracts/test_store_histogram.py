@@ -10,6 +10,7 @@ import pytest
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.sessions import SessionId, SessionState, StateChange
 from igdash.domain.times import NS
+from igdash.store import histogram
 from tests.support.stores import T0, Store, event
 
 
@@ -23,7 +24,10 @@ def at(store: Store, times: list[int], *, life: int = 100) -> SessionId:
     return session
 
 
-def test_few_events_are_each_in_the_right_bar(store: Store) -> None:
+def test_few_events_are_each_in_the_right_bar(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(histogram, "_EXACT_ROWS", 1_000_000)
     rng = random.Random(1)
     times = [rng.randrange(-10 * NS, 120 * NS) for _ in range(200)]
     times += [NS * rng.randrange(100) for _ in range(50)]
