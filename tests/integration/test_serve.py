@@ -6,13 +6,15 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.serving import Serving
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -22,6 +24,11 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
         yield found
     finally:
         found.close()
+
+
+def soon(condition: Callable[[], object]) -> None:
+    """Wait at most ten seconds for what asks the server or starts a process."""
+    wait_until(condition, every=0.1)
 
 
 def running(serving: Serving, *ids: str) -> bool:
@@ -38,36 +45,36 @@ def test_sessions_survive_the_death_of_everything(serving: Serving):
     serving.start()
     one = serving.igdash("start", "trace_tcp", "-n", "production").strip()
     two = serving.igdash("start", "trace_exec").strip()
-    wait_until(lambda: events(serving, one) > 0 and events(serving, two) > 0)
+    soon(lambda: events(serving, one) > 0 and events(serving, two) > 0)
 
     os.kill(serving.child("collect"), signal.SIGKILL)
     before = events(serving, one)
-    wait_until(serving.is_ready, timeout=10)
-    wait_until(lambda: events(serving, one) > before, timeout=10)
-    wait_until(lambda: running(serving, one, two))
+    soon(serving.is_ready)
+    soon(lambda: events(serving, one) > before)
+    soon(lambda: running(serving, one, two))
     assert "collect ended" in serving.said()
     assert "killed by SIGKILL" in serving.said()
 
     os.kill(serving.child("web"), signal.SIGKILL)
-    wait_until(lambda: not serving.answers(), timeout=5)
-    wait_until(serving.answers, timeout=10)
+    soon(lambda: not serving.answers())
+    soon(serving.answers)
     before = events(serving, one)
-    wait_until(lambda: events(serving, one) > before)
+    soon(lambda: events(serving, one) > before)
 
-    assert serving.stop(timeout=10) == 0
+    assert serving.stop() == 0
     assert {s["state"] for s in serving.sessions().values()} == {"running"}
     assert not serving.answers()
 
     serving.start()
     before = events(serving, one)
-    wait_until(lambda: events(serving, one) > before)
+    soon(lambda: events(serving, one) > before)
     losses = serving.igdash("losses", one)
     assert "stream" in losses
     serving.igdash("stop", one, two[:6])
-    wait_until(lambda: {s["state"] for s in serving.sessions().values()} == {"stopped"})
+    soon(lambda: {s["state"] for s in serving.sessions().values()} == {"stopped"})
     serving.igdash("delete", one)
     assert set(serving.sessions()) == {two}
-    assert serving.stop(signal.SIGINT, timeout=10) == 0
+    assert serving.stop(signal.SIGINT) == 0
     assert "ok" in serving.igdash("db", "check")
 
 
@@ -134,7 +141,7 @@ def test_children_end_when_their_parent_is_killed(serving: Serving):
 def refused(serving: Serving, *words: str) -> subprocess.CompletedProcess[str]:
     """Run `serve`, which must end by itself with exactly one line."""
     done = subprocess.run(
-        serving.argv("serve", *words), capture_output=True, text=True, check=False, timeout=30
+        serving.argv("serve", *words), capture_output=True, text=True, check=False, timeout=100
     )
     lines = [line for line in done.stderr.splitlines() if line.startswith("igdash: ")]
     assert len(lines) == 1, done.stderr

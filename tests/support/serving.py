@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.support.waiting import wait_until
+from tests.support.waiting import patience, wait_until
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT / "examples" / "recordings"
@@ -63,7 +63,7 @@ class Serving:
         """Run `serve` (or what `words` say) and wait until it says where it is."""
         self.spawn(*words)
         seen = self.said().count("igdash is on")
-        wait_until(lambda: self.said().count("igdash is on") > seen or self._dead(), timeout=30)
+        wait_until(lambda: self.said().count("igdash is on") > seen or self._dead(), timeout=15)
         assert not self._dead(), self.said()
 
     def spawn(self, *words: str) -> None:
@@ -81,12 +81,12 @@ class Serving:
     def _dead(self) -> bool:
         return self.process is None or self.process.poll() is not None
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 12.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 10.0) -> int:
         """Signal the parent and return its exit code."""
         assert self.process is not None
         process, self.process = self.process, None
         process.send_signal(number)
-        return process.wait(timeout)
+        return process.wait(patience(timeout))
 
     def close(self) -> None:
         """End whatever runs, hard if need be."""
@@ -106,7 +106,7 @@ class Serving:
     def igdash(self, *words: str) -> str:
         """Run a command; return its stdout. Raises `AssertionError` with its stderr."""
         done = subprocess.run(
-            self.argv(*words), capture_output=True, text=True, check=False, cwd=ROOT, timeout=60
+            self.argv(*words), capture_output=True, text=True, check=False, cwd=ROOT, timeout=100
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
