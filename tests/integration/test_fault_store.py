@@ -26,7 +26,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     mount = shutil.which("mount")
     if mount is None or os.geteuid() != 0:
         pytest.skip("mounting a small tmpfs needs root")
-    argv = [mount, "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    argv = [mount, "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"a small tmpfs cannot be mounted: {done.stderr.strip()}")
@@ -70,7 +70,7 @@ def test_a_database_locked_for_30_s_by_another_program(tmp_path: Path) -> None:
 @pytest.mark.timeout(120)
 def test_a_full_disk_counts_exactly_what_it_swallows(small_disk: Path, tmp_path: Path) -> None:
     ballast = small_disk / "ballast"
-    ballast.write_bytes(b"\0" * 6_000_000)
+    ballast.write_bytes(b"\0" * 20_000_000)
     collector = CollectorProcess(
         tmp_path,
         {"busy": "6000:60000"},

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from igdash import store
 from igdash.domain.control import CollectorStats
-from igdash.domain.errors import CollectorUnavailable, StoreError
+from igdash.domain.errors import CollectorUnavailable, StoreError, WrongState
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.queries import EventRange
 from igdash.domain.sessions import Session, SessionId, SessionSpec, StopAfter, Target
@@ -116,7 +117,8 @@ class CollectorProcess:
         try:
             for session in _all(reader):
                 if not session.state.ended:
-                    self.control.stop(session.id)
+                    with suppress(WrongState):  # its end is on its way already
+                        self.control.stop(session.id)
             wait_until(
                 lambda: all(session.state.ended for session in _all(reader)), timeout, "all ended"
             )
