@@ -48,7 +48,7 @@ class ServerOptions:
     host: str
     port: int
     max_sockets: int
-    graceful: float = 2.0
+    graceful: float = 3.0
     patience: float = 0.0
     owned: bool = False
 
@@ -157,6 +157,7 @@ def when_owner_dies(stop: Callable[[], None]) -> None:
 
 def _gunicorn(served: Served, options: ServerOptions, listener: socket.socket) -> None:
     from gunicorn.app.base import BaseApplication
+    from gunicorn.arbiter import Arbiter
     from gunicorn.glogging import Logger
     from gunicorn.workers.gthread import ThreadWorker
 
@@ -169,6 +170,13 @@ def _gunicorn(served: Served, options: ServerOptions, listener: socket.socket) -
         def handle_exit(self, sig: int, frame: Any) -> None:
             super().handle_exit(sig, frame)
             spawn("stop", served.stop)
+
+        handle_quit = handle_exit  # a Ctrl-C reaches the worker too
+
+    class Parent(Arbiter):  # type: ignore[misc]
+        """Stops as gently after a Ctrl-C as after a SIGTERM."""
+
+        handle_int = Arbiter.handle_term
 
     class Log(Logger):  # type: ignore[misc]
         """Speaks through our log, in our format."""
@@ -191,6 +199,9 @@ def _gunicorn(served: Served, options: ServerOptions, listener: socket.socket) -
 
         def load(self) -> WSGIApplication:
             return served.build()
+
+        def run(self) -> None:
+            Parent(self).run()
 
     def worker_started(worker: Any) -> None:
         if options.owned:

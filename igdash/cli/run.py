@@ -24,9 +24,10 @@ from igdash.domain.text import masked
 from igdash.services.supervisor import EXIT_REFUSED, READY, Child, Supervisor
 from igdash.settings import Settings
 
-DRAIN: Final = 7.0
-"""Seconds the collector may take to drain after a SIGTERM; with the web's 2 s below 10."""
-WEB_GRACE: Final = 2.0
+DRAIN: Final = 5.0
+"""Seconds the collector may take to drain after a SIGTERM; with the web's and some slack below 10."""
+WEB_GRACE: Final = 3.0
+"""Seconds for requests in flight; gunicorn keeps idle connections for two of them."""
 PORT_PATIENCE: Final = 8.0
 """How long (s) a restarted web process waits for the port of its killed predecessor."""
 FIRST_WORD: Final = 5.0
@@ -59,7 +60,7 @@ def supervise(settings: Settings, environ: Mapping[str, str]) -> int:
                 argv=[*python, "web", "--supervised"],
                 environ=environ,
                 after="collect",
-                grace=WEB_GRACE + 0.5,
+                grace=WEB_GRACE + 1.0,
             ),
         ]
     ).run()
