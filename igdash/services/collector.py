@@ -12,7 +12,9 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from igdash import __version__
@@ -24,12 +26,20 @@ from igdash.domain.errors import (
     GadgetNotFound,
     InvalidSpec,
     SessionNotFound,
+    StoreBusy,
     WrongState,
 )
 from igdash.domain.events import Decoded
 from igdash.domain.gadgets import Gadget
 from igdash.domain.ports import Catalogue, Decode, EventWriter, SessionBatch, Source
-from igdash.domain.sessions import NewSession, Session, SessionId, SessionSpec, SessionState
+from igdash.domain.sessions import (
+    NewSession,
+    Session,
+    SessionId,
+    SessionSpec,
+    SessionState,
+    StateChange,
+)
 from igdash.domain.times import NS, now_ns
 from igdash.services.disk import DiskGuard, Ledger
 from igdash.services.heartbeat import Heartbeat
@@ -95,6 +105,7 @@ class Collector:
         self._started = now_ns()
         self._down = True
         self._ledger_open = False
+        self._stillborn: list[SessionId] = []
 
     # ------------------------------------------------------------ life
 
@@ -192,12 +203,32 @@ class Collector:
             command=source.command(session, spec),
             info=source.info(spec),
         )
-        stored = self._writer.call(lambda store: store.create(new), self._limits.call_timeout)
+        stored = self._create(new)
         run = self._run(stored, self._lane(session))
         run.open(source)
         if run.ended_event.is_set() and not run.over_event.wait(5):
             return replace(run.latest, state=run.state)
         return run.latest
+
+    def _create(self, new: NewSession) -> Session:
+        try:
+            return self._writer.call(lambda store: store.create(new), self._limits.call_timeout)
+        except StoreBusy:
+            # The store may have it all the same, now or a moment later: nobody must wait for it.
+            self._stillborn.append(new.id)
+            raise
+
+    def _bury(self) -> None:
+        """End sessions whose start was refused because the store was busy, but which it has."""
+        while self._stillborn and not self._writer.meter.trouble():
+            session = self._stillborn.pop()
+            change = StateChange(
+                state=SessionState.FAILED,
+                at=now_ns(),
+                reason="the database took too long to store it, so it was not started",
+            )
+            with suppress(SessionNotFound):
+                self._writer.call(partial(_change, session, change), self._limits.call_timeout)
 
     def _checked(self, spec: SessionSpec) -> tuple[Gadget, Source]:
         problems: dict[str, str] = {}
@@ -238,11 +269,10 @@ class Collector:
             if run is not None:
                 self._writer.forget(session)
                 run.lane.discard()
+                run.discard()
+            self._writer.purge_soon()
 
         self._writer.call(hide, self._limits.call_timeout)
-        if run is not None:
-            run.discard()
-        self._writer.purge_soon()
 
     def _find(self, session: SessionId) -> Run | None:
         with self._lock:
@@ -326,6 +356,7 @@ class Collector:
         if self._writer.meter.trouble() and self._guard.starved():
             self._guard.fill("no space left on device")
         self._guard.check()
+        self._bury()
         wait = 1.0
         for run in self.runs():
             seconds, since = run.spec.stop_after.seconds, run.running_since
@@ -341,3 +372,7 @@ class Collector:
     def _beat(self) -> None:
         gaps = {run.id: run.gap_from for run in self.runs() if run.gap_from is not None}
         self._heartbeat.write(now_ns(), gaps)
+
+
+def _change(session: SessionId, change: StateChange, store: EventWriter) -> None:
+    store.change(session, change)

@@ -60,9 +60,11 @@ def gap_start(session: Session, beat: Beat | None, now: int) -> int | None:
         return None
     if beat is not None and session.id in beat.gaps:
         return beat.gaps[session.id]
-    alive = beat.at if beat is not None else (session.last_event or session.started)
-    alive = min(max(alive, session.started), now)
     last = session.last_event
-    if last is not None and alive - _RECENT_NS <= last <= alive + _BEAT_NS:
-        return min(last, now)
+    if last is not None and last > now:
+        last = None  # a clock ahead of ours says nothing about when we went down
+    alive = max(beat.at if beat is not None else 0, last or 0, session.started)
+    alive = min(alive, now)
+    if last is not None and last >= alive - _RECENT_NS:
+        return last
     return max(alive - _BEAT_NS, session.started)

@@ -144,6 +144,10 @@ class Run:
         except SourceError as error:
             self.ended(failed=True, reason=str(error))
             return
+        except Exception as error:
+            log.exception("session %s: opening its source failed", self.id)
+            self.ended(failed=True, reason=f"it could not be started: {error}")
+            return
         with self._lock:
             self._stream = stream
             wanted = self._why_stopped is not None or self._suspended or self._discarded

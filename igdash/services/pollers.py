@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from igdash.domain.environments import EnvironmentStatus
-from igdash.domain.errors import IgdashError
 from igdash.domain.ports import Source
 from igdash.domain.threads import spawn
 
@@ -55,7 +54,14 @@ class Pollers:
     def _clock(self) -> None:
         while not self._ending.is_set():
             self._nudge.clear()
-            self._nudge.wait(max(self._tick(), 0.01))
+            self._nudge.wait(max(self._ticked(), 0.01))
+
+    def _ticked(self) -> float:
+        try:
+            return self._tick()
+        except Exception:
+            log.exception("a tick failed; the next one comes")
+            return 1.0
 
     def nudge(self) -> None:
         """Something changed that the clock should know of."""
@@ -65,7 +71,7 @@ class Pollers:
         while True:
             try:
                 self._statuses[name] = source.status()
-            except IgdashError:
+            except Exception:
                 log.exception("the status of %s could not be read", name)
             if self._ending.wait(self._every):
                 return

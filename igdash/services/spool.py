@@ -89,7 +89,7 @@ class _Handle:
 
 def pack(chunk: Chunk) -> tuple[bytes, bytes, bytes]:
     """Return the record of a chunk as header, node and data. Raises `SpoolFull` when it is too big."""
-    node = chunk.node.encode("utf-8", "surrogateescape")[:_MAX_NODE]
+    node = chunk.node.encode("utf-8", "surrogatepass")[:_MAX_NODE]
     if len(chunk.data) > MAX_DATA:
         raise SpoolFull(f"one chunk of {len(chunk.data)} bytes is too big", disk=False)
     flags = _PARTIAL if chunk.partial else 0
@@ -122,7 +122,7 @@ def unpack(buffer: bytes, at: int) -> tuple[Chunk | None, int]:
             kind=ChunkKind(kind),
             received=received,
             data=data,
-            node=node.decode("utf-8", "surrogateescape"),
+            node=node.decode("utf-8", "surrogatepass"),
             partial=bool(flags & _PARTIAL),
         ), end
     except ValueError as error:
@@ -297,7 +297,8 @@ class Spool:
                 if segment.end > self.committed or growing:
                     keep.append(segment)
                 else:
-                    segment.path.unlink(missing_ok=True)
+                    with suppress(OSError):
+                        segment.path.unlink(missing_ok=True)
             self._segments = keep
             if self._active not in keep:
                 self._active = None

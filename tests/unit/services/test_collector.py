@@ -13,10 +13,12 @@ from igdash.domain.errors import (
     CollectorUnavailable,
     InvalidSpec,
     SessionNotFound,
+    StoreBusy,
     WrongState,
 )
 from igdash.domain.losses import Loss, LossCause
-from igdash.domain.queries import EventRange
+from igdash.domain.ports import EventWriter
+from igdash.domain.queries import EventRange, SessionQuery
 from igdash.domain.sessions import Nodes, Session, SessionId, SessionState, StateChange, StopAfter
 from igdash.domain.times import NS, now_ns
 from igdash.services.collector import Collector
@@ -391,3 +393,39 @@ def test_no_thread_is_left_behind(tmp_path: Path) -> None:
     rig.collector.stop(5)
     rig.reader.close()
     assert set(threading.enumerate()) <= before
+
+
+def test_a_start_that_the_store_took_too_late_does_not_come_to_life(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.collector._limits = replace(SMALL, call_timeout=0.3)
+    release = threading.Event()
+    real = rig.collector._writer.call
+
+    def slow(work: Callable[[EventWriter], object], timeout: float) -> object:
+        def late(writer: EventWriter) -> object:
+            release.wait(5)
+            return work(writer)
+
+        return real(late, timeout)
+
+    rig.collector._writer.call = slow  # type: ignore[assignment]
+    with pytest.raises(StoreBusy):
+        rig.collector.start_session(SPEC)
+    rig.collector._writer.call = real  # type: ignore[method-assign]
+    release.set()
+    (session,) = wait(lambda: rig.reader.sessions.list(SessionQuery()).sessions)
+    ended = rig.reach(session.id, SessionState.FAILED)
+    assert "too long" in ended.reason
+    assert rig.source.opened == []
+    rig.collector.stop(5)
+    rig.reader.close()
+
+
+def test_a_source_that_breaks_fails_the_session(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(FakeSource, "open", lambda *_: 1 // 0)
+    session = rig.collector.start_session(SPEC)
+    assert session.state is SessionState.FAILED
+    assert "division" in session.reason
+    assert "opening its source failed" in caplog.text
