@@ -61,7 +61,7 @@
     const open = () => {
       const box = el('div', { class: 'menu', popover: 'auto', role: 'group', 'aria-label': button.getAttribute('aria-label') || button.textContent }, items());
       const at = button.getBoundingClientRect();
-      document.body.append(box);
+      ig.$('session-root').append(box);
       box.style.inset = 'auto';
       box.addEventListener('toggle', (e) => { if (e.newState === 'closed') { box.remove(); button.setAttribute('aria-expanded', 'false'); } });
       box.addEventListener('click', (e) => { if (e.target.closest('a,button')) box.hidePopover(); });
