@@ -68,10 +68,10 @@ class Table:
 
     def __init__(self, sources: Sequence[DataSource]) -> None:
         names = [f.name for source in sources for f in source.fields if f.in_json and f.kind]
-        self.columns = tuple(dict.fromkeys(names))
+        # A field with fields below it (`proc`, kind Bytes) is an object in the JSON: no column.
+        self._groups = {name[:i] for name in names for i, c in enumerate(name) if c == "."}
+        self.columns = tuple(dict.fromkeys(n for n in names if n not in self._groups))
         self._index = {name: i for i, name in enumerate(self.columns)}
-        groups = {name[:i] for name in self.columns for i, c in enumerate(name) if c == "."}
-        self._groups = groups
 
     def header(self) -> bytes:
         """Return the first line."""
