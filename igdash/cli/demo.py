@@ -102,15 +102,15 @@ def write_config(folder: Path, recorded: Path) -> Path:
 def seeds() -> tuple[SessionSpec, ...]:
     """Return the sessions of the demo: a small shop as an operator would watch it."""
     return (
-        _spec("snapshot_process", "production"),
-        _spec("top_tcp", OTHERS),
-        _spec("trace_open", "", name="everything, losses included"),
-        _spec("trace_exec", OTHERS),
+        _spec("trace_tcp", "production"),
+        _spec("trace_tcp", "staging"),
+        _spec("trace_tcp", "demo"),
         _spec("trace_dns", OTHERS),
         _spec("trace_sni", "production"),
-        _spec("trace_tcp", "demo"),
-        _spec("trace_tcp", "staging"),
-        _spec("trace_tcp", "production"),
+        _spec("trace_exec", OTHERS),
+        _spec("trace_open", "", name="everything, losses included"),
+        _spec("top_tcp", OTHERS),
+        _spec("snapshot_process", "production"),
         _spec("trace_signal", OTHERS, name="a look of 20 seconds", seconds=20.0),
     )
 
