@@ -7,8 +7,9 @@ what users may read with SQL.
 from __future__ import annotations
 
 from igdash.store.admin import check, stats
+from igdash.store.engine import shown
 from igdash.store.migrate import upgrade
 from igdash.store.reader import Reader, open_reader
 from igdash.store.writer import Writer, open_writer
 
-__all__ = ["Reader", "Writer", "check", "open_reader", "open_writer", "stats", "upgrade"]
+__all__ = ["Reader", "Writer", "check", "open_reader", "open_writer", "shown", "stats", "upgrade"]

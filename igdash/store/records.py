@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from sqlalchemy import (
     Connection,
@@ -25,13 +26,16 @@ from igdash.store.lookup import session_row
 from igdash.store.rows import clamp, clean
 from igdash.store.tables import KEPT_LINES, logs, losses, malformed
 
+_MOST_LOST: Final = 10**14
+"""More than any buffer loses at once: what a single record may claim."""
+
 # ---------------------------------------------------------------- writing
 
 
 def add_losses(conn: Connection, session: int, found: Iterable[Loss]) -> int:
     """Merge losses into their records; return by how much the session's total grows."""
     merged: dict[tuple[str, LossCause, int], Loss] = {}
-    for loss in found:
+    for loss in map(_sane, found):
         key = (loss.node, loss.cause, loss.second)
         merged[key] = merge(merged[key], loss) if key in merged else loss
     if merged:
@@ -39,6 +43,13 @@ def add_losses(conn: Connection, session: int, found: Iterable[Loss]) -> int:
             _loss_upsert(conn.dialect.name), [_loss_row(session, x) for x in merged.values()]
         )
     return sum(loss.count for loss in merged.values())
+
+
+def _sane(loss: Loss) -> Loss:
+    """Others' counters can be garbage; a sum of them must not leave 64 bits and stop all writing."""
+    if 0 <= loss.count <= _MOST_LOST:
+        return loss
+    return replace(loss, count=min(max(loss.count, 0), _MOST_LOST), exact=False)
 
 
 def _loss_row(session: int, loss: Loss) -> dict[str, Any]:

@@ -258,7 +258,8 @@ def _states(conn: Connection, wanted: set[SessionId]) -> dict[SessionId, dict[st
 
 
 def _counters(state: dict[str, Any]) -> dict[str, Any]:
-    return {"this_id": state["id"]} | {name: state[name] for name in _COUNTERS}
+    counters = {name: state[name] for name in _COUNTERS}
+    return {"this_id": state["id"], **counters, "lost": clamp(state["lost"])}
 
 
 def _advance(state: dict[str, Any]) -> Advance:

@@ -55,6 +55,19 @@ def test_a_flood_of_loss_notices_is_one_record_a_second(store: Store) -> None:
     assert (len(found), total) == (3, 9_000)
 
 
+def test_absurd_numbers_of_lost_events_stop_nothing(store: Store) -> None:
+    session = store.create().id
+    for start in (0, 1):
+        store.add(session, event(), losses=(loss(start, 2**64), loss(NS, -5), loss(2 * NS, 7)))
+    found, total = store.reader.records.losses(session)
+    assert [(one.count, one.exact) for one in found] == [
+        (2 * 10**14, False),
+        (0, False),
+        (14, True),
+    ]
+    assert total == sum(one.count for one in found)
+
+
 def test_the_newest_losses_are_given_oldest_first(store: Store) -> None:
     session = store.create().id
     store.add(session, losses=tuple(loss(i * NS, i) for i in range(20)))
