@@ -30,6 +30,7 @@ from igdash.domain.sessions import (
     Target,
 )
 from igdash.domain.times import NS, format_ns, now_ns
+from igdash.sources.catalogue import load_catalogue
 from igdash.sources.decode import decode_chunk
 from igdash.store import Writer, open_writer, upgrade
 
@@ -88,7 +89,12 @@ def _session(
     )
     command = ("ig", "run", gadget, "-o", "json")
     info = {"image": f"ghcr.io/inspektor-gadget/gadget/{gadget}:latest"}
-    writer.create(NewSession(id=session, spec=spec, created=begin, command=command, info=info))
+    sources = load_catalogue().get(gadget).sources
+    writer.create(
+        NewSession(
+            id=session, spec=spec, created=begin, sources=sources, command=command, info=info
+        )
+    )
     nodes = Nodes(expected=3, connected=3)
     writer.change(session, StateChange(state=SessionState.RUNNING, at=begin, nodes=nodes))
     offset = 0
@@ -153,7 +159,7 @@ def _lines(gadget: str, namespace: str, rng: random.Random) -> Iterator[bytes]:
 
 
 def _recorded(gadget: str) -> Sequence[bytes]:
-    for path in sorted(RECORDINGS.rglob(f"*{gadget}*.json*")):
+    for path in sorted(RECORDINGS.glob(f"{gadget}/events.jsonl")):
         rows: list[bytes] = []
         for line in path.read_bytes().splitlines():
             if line.startswith(b"{"):
