@@ -126,6 +126,7 @@ class BinarySource:
             argv,
             sink,
             node=self.environment.name if self._local else "",
+            nodes=1 if self._local else _named_nodes(spec.target.node),
             gone=lambda: orphans.forget(session) if orphans else None,
             tail=self._tail,
         )
@@ -161,6 +162,12 @@ class BinarySource:
             "exact": False,
         }
         return json.dumps(record).encode() + b"\n"
+
+
+def _named_nodes(target: str) -> int:
+    """Return how many nodes a target names, 0 when it does not say which."""
+    names = {name.strip() for name in target.split(",")} - {""}
+    return 0 if any(name.startswith("!") for name in names) else len(names)
 
 
 def _missing(command: str) -> str:

@@ -77,7 +77,8 @@ class Lines:
 class ProcessStream:
     """A gadget as a child process in a process group of its own. Implements `Stream`.
 
-    Raises `SourceError` when the command cannot be run at all. `process` is its pid and start time
+    Raises `SourceError` when the command cannot be run at all. `node` is what its chunks are marked
+    with, `nodes` how many it covers (0 = not known). `process` is its pid and start time
     (clock ticks since boot), by which a later igdash knows it again. `gone` is called at its end.
     `tail` is what to record, if anything, about what a stop throws away.
     """
@@ -89,12 +90,14 @@ class ProcessStream:
         sink: Sink,
         *,
         node: str = "",
+        nodes: int = 0,
         gone: Callable[[], None] = lambda: None,
         tail: Callable[[int, bool], bytes | None] = lambda _at, _killed: None,
     ) -> None:
         self._argv = tuple(argv)
         self._sink = sink
         self._node = node
+        self._nodes = nodes
         self._gone = gone
         self._tail = tail
         self._child = _popen(self._argv)
@@ -210,6 +213,8 @@ class ProcessStream:
 
     def _start(self) -> None:
         self._started = True
+        if self._nodes:
+            self._sink.nodes(expected=self._nodes, connected=self._nodes)
         self._sink.started()
 
     def _escalate(self) -> None:

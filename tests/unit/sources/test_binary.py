@@ -54,6 +54,13 @@ def test_events_of_a_host_get_the_environments_name_as_node() -> None:
     assert event.origin.node == ""
 
 
+def test_how_many_nodes_are_covered() -> None:
+    assert run(having(HOST, "--lines=1"), spec()).node_counts == [(1, 1)]
+    assert run(having(CLUSTER, "--lines=1"), spec()).node_counts == []
+    two = spec(target=Target(node="worker-1,worker-2"))
+    assert run(having(CLUSTER, "--lines=1"), two).node_counts == [(2, 2)]
+
+
 def test_a_failing_start_ends_the_session_with_the_reason() -> None:
     sink = run(having(HOST, "--fail=fetching gadget information: not found"), spec())
     assert sink.end == (True, "fetching gadget information: not found")
