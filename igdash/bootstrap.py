@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from igdash.domain.errors import CollectorUnavailable
 from igdash.services.control_client import ControlClient
@@ -18,6 +18,7 @@ from igdash.settings import Settings
 if TYPE_CHECKING:
     from flask import Flask
 
+    from igdash.domain.ports import Catalogue
     from igdash.services.exports import Exports
     from igdash.services.gadgets import Gadgets
     from igdash.services.history import History
@@ -39,7 +40,6 @@ class CollectRuntime:
         from igdash.services.control_server import ControlServer
         from igdash.services.limits import CollectorLimits
         from igdash.sources import Orphans, make_source
-        from igdash.sources.catalogue import load_catalogue
         from igdash.sources.decode import decode_chunk
 
         self._settings = settings
@@ -47,7 +47,7 @@ class CollectRuntime:
         self.collector = Collector(
             writer=lambda: store.open_writer(settings.store.url),
             sources={one.name: make_source(one, orphans) for one in settings.environments},
-            catalogue=load_catalogue(),
+            catalogue=catalogue(),
             decode=decode_chunk,
             state_dir=settings.state_dir,
             limits=CollectorLimits(
@@ -61,11 +61,8 @@ class CollectRuntime:
 
     def start(self) -> None:
         """Migrate the store, resume sessions, answer calls. Raises `StoreError`, `AlreadyRunning`."""
-        from igdash import store
-
-        url = self._settings.store.url
-        make_folders(self._settings)
-        log.info("store %s is at %s", url, store.upgrade(url))
+        revision = upgrade_store(self._settings)
+        log.info("store %s is at %s", self._settings.store.url, revision)
         self.collector.start()
         self._control.start()
 
@@ -88,7 +85,6 @@ class WebRuntime:
         from igdash.api.app import create_flask
         from igdash.api.options import WebOptions
         from igdash.services.web import make_web_services
-        from igdash.sources.catalogue import load_catalogue
         from igdash.ui.app import create_app
 
         web = self._settings.web
@@ -98,7 +94,7 @@ class WebRuntime:
             events=reader.events,
             records=reader.records,
             control=control_client(self._settings),
-            catalogue=load_catalogue(),
+            catalogue=catalogue(),
             environments=self._settings.environments,
         )
         options = WebOptions(
@@ -132,7 +128,6 @@ def open_desk(settings: Settings) -> Desk:
     from igdash.services.gadgets import Gadgets
     from igdash.services.history import History
     from igdash.services.sessions import Sessions
-    from igdash.sources.catalogue import load_catalogue
 
     reader = open_history(settings)
     control = control_client(settings)
@@ -141,7 +136,7 @@ def open_desk(settings: Settings) -> Desk:
         sessions=Sessions(reader=reader.sessions, control=control),
         history=History(sessions=reader.sessions, events=reader.events, records=reader.records),
         gadgets=Gadgets(
-            catalogue=load_catalogue(),
+            catalogue=catalogue(),
             reader=reader.sessions,
             control=control,
             configured=settings.environments,
@@ -155,6 +150,35 @@ def open_history(settings: Settings) -> Reader:
     from igdash import store
 
     return store.open_reader(settings.store.url)
+
+
+def upgrade_store(settings: Settings) -> str:
+    """Create the store or bring it to this version; return its revision. Raises `StoreError`."""
+    from igdash import store
+
+    make_folders(settings)
+    return store.upgrade(settings.store.url)
+
+
+def check_store(settings: Settings) -> list[str]:
+    """Return what is wrong with the store, empty = sound."""
+    from igdash import store
+
+    return store.check(settings.store.url)
+
+
+def store_stats(settings: Settings) -> dict[str, Any]:
+    """Return sizes and counts of the store. Raises `StoreError`."""
+    from igdash import store
+
+    return store.stats(settings.store.url)
+
+
+def catalogue() -> Catalogue:
+    """Return the gadgets igdash knows."""
+    from igdash.sources.catalogue import load_catalogue
+
+    return load_catalogue()
 
 
 def control_client(settings: Settings) -> ControlClient:

@@ -40,20 +40,19 @@ def show_config(args: argparse.Namespace) -> int:
 
 def upgrade(args: argparse.Namespace) -> int:
     """Create the tables, or bring them to this version."""
-    from igdash import bootstrap, store
+    from igdash.bootstrap import upgrade_store
 
     settings = settings_of(args)
-    bootstrap.make_folders(settings)
-    at = store.upgrade(settings.store.url)
+    at = upgrade_store(settings)
     print(f"{masked(settings.store.url)} is at {at}")
     return OK
 
 
 def check(args: argparse.Namespace) -> int:
     """Print what is wrong with the database, line by line; exit 1 when anything is."""
-    from igdash import store
+    from igdash.bootstrap import check_store
 
-    problems = store.check(settings_of(args).store.url)
+    problems = check_store(settings_of(args))
     for problem in problems:
         print(problem)
     if not problems:
@@ -63,9 +62,9 @@ def check(args: argparse.Namespace) -> int:
 
 def stats(args: argparse.Namespace) -> int:
     """Print sizes and counts of the database."""
-    from igdash import store
+    from igdash.bootstrap import store_stats
 
-    found = store.stats(settings_of(args).store.url)
+    found = store_stats(settings_of(args))
     if args.output in ("json", "jsonl"):
         print_json(found, indent=2 if args.output == "json" else None)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from igdash.api import shapes
-from igdash.bootstrap import control_client
+from igdash.bootstrap import catalogue, control_client
 from igdash.cli.change import NO_ENVIRONMENT
 from igdash.cli.context import settings_of
 from igdash.cli.main import OK, complain
@@ -18,18 +18,16 @@ from igdash.domain.gadgets import Field, Gadget, Param
 
 def gadgets(args: argparse.Namespace) -> int:
     """List the catalogue, or describe one gadget."""
-    from igdash.sources.catalogue import load_catalogue
-
-    catalogue = load_catalogue()
+    known = catalogue()
     if not args.name:
-        show(catalogue.all(), GADGET, args.output)
+        show(known.all(), GADGET, args.output)
     elif args.output in ("json", "jsonl"):
-        gadget = catalogue.get(args.name)
+        gadget = known.get(args.name)
         print_json(shapes.gadget(gadget, 0), indent=2 if args.output == "json" else None)
     elif args.output == "name":
-        print(catalogue.get(args.name).name)
+        print(known.get(args.name).name)
     else:
-        _describe(catalogue.get(args.name), everything=args.output == "wide")
+        _describe(known.get(args.name), everything=args.output == "wide")
     return OK
 
 

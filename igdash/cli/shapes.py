@@ -6,6 +6,7 @@ from typing import Final
 
 from igdash.api import shapes
 from igdash.api.schemas import SessionOut
+from igdash.bootstrap import catalogue
 from igdash.cli.output import Column, Listing, age, count, size
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import GadgetNotFound
@@ -14,13 +15,12 @@ from igdash.domain.gadgets import Gadget
 from igdash.domain.losses import Loss
 from igdash.domain.sessions import Session
 from igdash.domain.times import format_ns
-from igdash.sources.catalogue import load_catalogue
 
 
 def title(gadget: str) -> str:
     """Return a gadget's title; a name the catalogue does not have is its own title."""
     try:
-        return load_catalogue().get(gadget).title
+        return catalogue().get(gadget).title
     except GadgetNotFound:
         return gadget
 
