@@ -10,6 +10,13 @@ from igdash.domain.sessions import Session, Target
 from tests.support.browser import PHONE, Page
 from tests.support.web import Web
 
+WITHOUT = """api => { igdash.api = async (path, options) => {
+    const answer = await api(path, options);
+    if (path === '/api/environments') answer.environments.forEach(e => { e.gadgets = ['trace_dns'] });
+    return answer;
+} }"""
+"""Make the page believe that every environment has one gadget only."""
+
 
 def field(key: str) -> str:
     return f'[data-field="{key}"] :is(input, select)'
@@ -86,7 +93,9 @@ def test_commands_and_address_follow_what_is_typed(page: Page, side: Web) -> Non
     assert "--duration 90m" in command(page)
     assert "--pid=42" in command(page, 0)
     assert "--podname=web-1" in command(page, 0)
-    page.wait("location.search.includes('params.pid=42')")
+    page.wait(
+        "['params.pid=42', 'failure-only', 'events=10'].every(p => location.search.includes(p))"
+    )
     page.driver.refresh()
     page.find(".start-form")
     assert page.js(f"document.querySelector('{field('params.pid')}').value") == "42"
@@ -172,6 +181,17 @@ def test_a_parameter_the_gadget_lacks_is_told_not_dropped(page: Page, side: Web)
     open_form(page, "/start/trace_tcp?params.pidd=1")
     page.wait(lambda: "no parameter pidd" in page.text(".start-form .banner"))
     assert page.text("button[type=submit]") == "Start session · 1 problem"
+
+
+def test_an_environment_without_the_gadget_is_the_problem(page: Page, side: Web) -> None:
+    page.open("/gadgets")
+    page.js(f"({WITHOUT})(igdash.api) || 1")
+    page.js("igdash.nav('/start/trace_tcp') || 1")
+    page.wait(lambda: "does not have Trace TCP" in page.text('[data-field="environment"] .wrong'))
+    assert "cannot run this gadget" in page.text(field("environment"))
+    page.click("button[type=submit]")
+    page.wait("document.activeElement.closest('[data-field]')?.dataset.field === 'environment'")
+    assert side.services.sessions.reader.totals()["sessions"] == 0
 
 
 def test_an_unknown_gadget_names_near_ones(page: Page, side: Web) -> None:

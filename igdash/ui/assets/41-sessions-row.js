@@ -53,7 +53,7 @@
   /* "Trace TCP (demo / nginx-*)": how a session is called in sentences. */
   function describe(session) {
     const name = session.title || session.gadget;
-    return (session.name ? session.name + ', ' : '') + name + ' (' + where(session.target) + ')';
+    return name + (session.name ? ' “' + session.name + '”' : '') + ' (' + where(session.target) + ')';
   }
 
   function drawSpark(row, values) {
@@ -118,6 +118,7 @@
     const row = { id: session.id, tr: tr, parts: parts, session: null, actionsFor: '', holdUntil: 0 };
     writeFixed(row, session);
     update(row, session);
+    writeAge(row);
     return row;
   }
 
@@ -125,6 +126,7 @@
   function writeFixed(row, session) {
     const parts = row.parts;
     write(parts.name, session.name || '');
+    parts.name.title = session.name || '';
     parts.title.title = session.gadget + ' in ' + session.environment + ' · ' + session.id;
     const namespace = namespaceText(session.target);
     write(parts.namespace, namespace.text);
@@ -160,9 +162,7 @@
   }
 
   function rateText(session) {
-    if (ended(session)) return '';
-    const rate = Number(session.rate) || 0;
-    return rate > 0 ? ig.fmt.rate(rate) : '–';
+    return ended(session) ? '' : ig.fmt.rate(session.rate);
   }
 
   /* Write what the session says now; `session` may be a part of one (a live frame). */
@@ -181,7 +181,6 @@
     parts.spark.classList.toggle('ended', ended(now));
     row.tr.classList.toggle('ended', ended(now));
     if (session.spark) drawSpark(row, session.spark);
-    writeAge(row);
     writeActions(row, now);
   }
 

@@ -18,25 +18,23 @@
 
   const sumEvents = (sessions) => sessions.reduce((sum, s) => sum + Number(s.events), 0);
 
-  function stopQuestion(sessions) {
-    const it = sessions.length === 1 ? 'Its' : 'Their';
-    return (
-      'Stop ' + names(sessions) + '? Collecting ends; ' + it.toLowerCase() +
-      ' events stay stored and readable.'
-    );
+  function askStop(sessions) {
+    const its = sessions.length === 1 ? 'its' : 'their';
+    const text = names(sessions) + '. Collecting ends; ' + its + ' events stay stored and readable.';
+    return ig.confirm(text, { action: 'Stop', title: 'Stop ' + plural(sessions.length, 'session') + '?' });
   }
 
-  function deleteQuestion(sessions) {
+  function askDelete(sessions) {
     const live = sessions.filter((s) => !ig.sessionsRow.ended(s)).length;
-    const one = sessions.length === 1;
-    const first = live
-      ? (one ? ' It is running and is' : ' ' + live + ' of them ' + (live === 1 ? 'is' : 'are') +
-          ' running and ' + (live === 1 ? 'is' : 'are')) + ' stopped first.'
-      : '';
-    return (
-      'Delete ' + names(sessions) + ' with ' + plural(sumEvents(sessions), 'stored event') + '?' +
-      first + ' This cannot be undone.'
-    );
+    let first = '';
+    if (live) {
+      const which = sessions.length === 1 ? 'It is' : live + ' of them ' + (live === 1 ? 'is' : 'are');
+      first = ' ' + which + ' running and ' + (live === 1 ? 'is' : 'are') + ' stopped first.';
+    }
+    const text = names(sessions) + ', with ' + plural(sumEvents(sessions), 'stored event') + '.' +
+      first + ' This cannot be undone.';
+    return ig.confirm(text,
+      { action: 'Delete', title: 'Delete ' + plural(sessions.length, 'session') + '?' });
   }
 
   /* Do `work` for each; returns [{session, error}] of those that failed. */
@@ -49,7 +47,7 @@
 
   function report(failed, total, verb) {
     const good = total - failed.length;
-    if (good) ig.toast(plural(good, 'session') + ' ' + verb, 'ok');
+    if (good) ig.toast(plural(good, 'session') + ' ' + verb + '.', 'ok');
     if (total === 1 && failed.length) ig.toast(reason(failed[0].error), 'err');
     return total === 1 ? [] : failed.map((f) => ({ session: f.session, reason: reason(f.error) }));
   }
@@ -58,15 +56,15 @@
     const live = sessions.filter((s) => s.state === 'running' || s.state === 'starting');
     if (!live.length) return [];
     const quiet = live.length === 1 && !(Number(live[0].rate) > 0);
-    if (!quiet && !(await ig.confirm(stopQuestion(live), { action: 'Stop' }))) return null;
+    if (!quiet && !(await askStop(live))) return null;
     live.forEach((s) => hooks.mark(s.id, 'stopping'));
     const failed = await each(live, (s) => ig.api(path(s, '/stop'), { method: 'POST' }));
     failed.forEach((f) => hooks.mark(f.session.id, f.session.state));
-    return report(failed, live.length, 'stopping');
+    return report(failed, live.length, 'told to stop');
   }
 
   async function remove(sessions, hooks) {
-    if (!(await ig.confirm(deleteQuestion(sessions), { action: 'Delete' }))) return null;
+    if (!(await askDelete(sessions))) return null;
     const failed = await each(sessions, (s) => ig.api(path(s), { method: 'DELETE' }));
     const kept = new Set(failed.map((f) => f.session.id));
     hooks.gone(sessions.filter((s) => !kept.has(s.id)).map((s) => s.id));
@@ -153,7 +151,7 @@
       entry('Delete…', () => run('delete'), 'danger'),
     ];
     const box = ig.el('div', { class: 'menu sess-menu', role: 'menu', 'aria-label': 'Session' }, ...items);
-    document.body.append(box);
+    ig.$('main').append(box);
     open = { menu: box, button: button };
     button.setAttribute('aria-expanded', 'true');
     place(box, button);

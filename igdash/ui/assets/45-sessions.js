@@ -6,11 +6,11 @@
   'use strict';
   const ig = (window.igdash = window.igdash || {});
   const REFRESH_MS = 5000;
-  const AGES_MS = 15000;
+  const AGES_MS = 1000;
 
   const view = {
     query: null, rows: [], byId: new Map(), total: 0, active: false, loading: null, focusId: null,
-    stale: false, unseen: new Set(),
+    stale: false, unseen: new Set(), counted: null, // the query the chips' counts are of
   };
   let ui = null;
 
@@ -45,7 +45,7 @@
     const select = ig.sessionsSelect.make({ rows: () => view.rows, act: act });
     const toolbar = ig.sessionsQuery.toolbar((patch) => change(patch));
     const parts = makeTable(select);
-    const summary = ig.el('div', { class: 'muted', id: 'sessions-summary' }, ' ');
+    const summary = ig.el('div', { class: 'muted sess-summary', id: 'sessions-summary' });
     const create = ig.el('a', { class: 'btn primary', href: '/gadgets' }, ig.icon('plus'), 'New session');
     const sort = ig.el('select', { class: 'form-select sess-select sess-sort', 'aria-label': 'Sort by' },
       ...ig.sessionsRow.COLUMNS.filter((c) => c.sort).flatMap(sortOptions));
@@ -134,13 +134,14 @@
   async function load() {
     ui.scroll.setAttribute('aria-busy', 'true');
     const query = view.query;
-    const answer = await read((signal) =>
-      ig.sessionsQuery.page(query, 0, ig.sessionsQuery.PAGE, signal));
+    const rows = read((signal) => ig.sessionsQuery.page(query, 0, ig.sessionsQuery.PAGE, signal));
+    view.counted = null;
+    refreshNumbers();
+    const answer = await rows;
     ui.scroll.removeAttribute('aria-busy');
     if (!answer) return;
     ui.scroll.scrollTop = 0;
     arrange(answer.sessions, answer.total);
-    refreshNumbers();
   }
 
   async function more() {
@@ -180,15 +181,17 @@
     );
   }
 
-  /* The header line, the chips' counts and the filters' choices: never holds up the rows. */
+  /* The header line, and the chips' counts when they may have changed. Never holds up the rows. */
   async function refreshNumbers() {
     const query = view.query;
     try {
-      const [numbers, stats] = await Promise.all([
-        ig.sessionsQuery.counts(query), ig.api('/api/stats')]);
+      const [stats, numbers] = await Promise.all([ig.api('/api/stats'),
+        view.counted === query ? null : ig.sessionsQuery.counts(query)]);
       if (query !== view.query) return;
-      ui.toolbar.counts(numbers);
       showSummary(stats);
+      if (!numbers) return;
+      ui.toolbar.counts(numbers);
+      view.counted = query;
     } catch {
       // The rows' own read tells of a server that does not answer.
     }
@@ -228,6 +231,7 @@
     rows.forEach((row, i) => {
       if (ui.body.children[i] !== row.tr) ui.body.insertBefore(row.tr, ui.body.children[i] || null);
     });
+    if (view.total !== Number(total)) view.counted = null;
     Object.assign(view, { rows, byId, total: Number(total), stale: false });
     view.unseen.clear();
     ui.select.sync();
@@ -413,7 +417,10 @@
       if (row) {
         const changed = row.session.state !== part.state;
         ig.sessionsRow.update(row, part);
-        if (changed) ui.select.sync();
+        if (changed) {
+          ui.select.sync();
+          view.counted = null;
+        }
       } else if (!ig.sessionsQuery.filtered(view.query) && view.rows.length === view.total) {
         view.unseen.add(id);
       }

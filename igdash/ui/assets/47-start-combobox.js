@@ -39,7 +39,9 @@
     function open() {
       const { tail } = split(input.value);
       const wanted = tail.toLowerCase();
-      const found = values().filter((v) => v.toLowerCase().includes(wanted) && v !== tail);
+      const at = (v) => v.toLowerCase().indexOf(wanted);
+      const found = values().filter((v) => at(v) >= 0 && v !== tail);
+      found.sort((a, b) => (at(a) > 0) - (at(b) > 0)); // those that begin with it come first
       if (!found.length) return close();
       list.replaceChildren(...found.slice(0, MOST).map((value, i) =>
         ig.el('li', { role: 'option', id: id + '-' + i, 'aria-selected': 'false' }, value)));

@@ -4,9 +4,9 @@
 (function () {
   'use strict';
   const ig = (window.igdash = window.igdash || {});
-  const URL_DELAY = 300;
+  const URL_DELAY = 150;
   const HEALTH = { up: ['dot', 'ready'], down: ['dot err', 'down'],
-    unknown: ['dot stop', 'not checked yet'] };
+    unknown: ['dot stop', 'not known'] };
 
   const drafts = new Map(); // gadget -> values as typed
   let form = null; // the form on the page
@@ -83,8 +83,7 @@
     made.environment = () =>
       made.environments.find((e) => e.name === made.fields.get('environment').get()) || {};
     made.usual = () => usualNamespace(gadget, made.fields.get('environment').get());
-    made.check = ig.startSide.commands(() => ig.startModel.toBody(gadget.name, read(made), made.usual()),
-      (problems) => showProblems(made, problems));
+    made.check = ig.startSide.commands(() => request(made), (problems) => showProblems(made, problems));
     made.side = ig.startSide.running(gadget.name);
     made.writeUrl = () => writeUrl(made);
     made.dispose = () => {
@@ -223,8 +222,8 @@
     const [dot, word] = HEALTH[environment.health] || HEALTH.unknown;
     const nodes = (environment.nodes || []).length;
     const more = [word, environment.version, nodes && nodes + (nodes === 1 ? ' node' : ' nodes')];
-    const words = environment.health === 'down' && environment.reason
-      ? 'down: ' + environment.reason : more.filter(Boolean).join(' · ');
+    const words = environment.health !== 'up' && environment.reason
+      ? word + ': ' + environment.reason : more.filter(Boolean).join(' · ');
     made.health.replaceChildren(ig.el('span', { class: dot }), ig.el('span', {}, words));
     made.health.classList.toggle('down', environment.health === 'down');
     const node = made.fields.get('target.node'); // one machine has nothing to choose from
@@ -262,6 +261,17 @@
     }
     showHealth(made);
     showChanged(made);
+  }
+
+  /* What would be sent, and what is wrong with it before anybody was asked. */
+  function request(made) {
+    const asked = ig.startModel.toBody(made.gadget.name, read(made), made.usual());
+    const environment = made.environment();
+    if (environment.name && !runs(environment, made.gadget)) {
+      asked.problems.environment = environment.name + ' does not have ' + made.gadget.title +
+        '; it has ' + environment.gadgets.length + ' other gadgets';
+    }
+    return asked;
   }
 
   function showChanged(made) {
@@ -306,7 +316,10 @@
   /* ---------------------------------------------------------------- problems */
 
   /* Mark each problem at its field. A required value nobody came to yet is not shouted at. */
-  function showProblems(made, problems) {
+  function showProblems(made, found) {
+    const problems = Object.assign({}, found);
+    if (problems.gadget && !problems.environment) problems.environment = problems.gadget;
+    delete problems.gadget; // it is a matter of where: the page is that gadget's
     made.problems = problems;
     const lost = [];
     for (const [key, field] of made.fields) {
@@ -357,7 +370,7 @@
   async function start(made) {
     if (made.sending) return;
     made.submitted = true;
-    const { body, problems } = ig.startModel.toBody(made.gadget.name, read(made), made.usual());
+    const { body, problems } = request(made);
     if (Object.keys(problems).length) {
       showProblems(made, Object.assign({}, made.problems, problems));
       focusProblem(made);
