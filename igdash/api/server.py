@@ -1,0 +1,241 @@
+"""Serving the WSGI application: gunicorn inside our own process, one worker with threads.
+
+One worker, because live readers share one hub and SQLite readers one cache; threads, because each
+WebSocket keeps one for its whole life. The port is taken before anything else happens, so that a
+busy one is one clear line and not a retry loop; the application is built in the worker after the
+fork, so that no thread and no database connection crosses it.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from igdash.domain.errors import IgdashError, SettingsError
+from igdash.domain.threads import spawn
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+log = logging.getLogger(__name__)
+
+REST_THREADS: Final = 32
+"""Threads on top of the WebSocket cap, so that sockets never starve ordinary requests."""
+BACKLOG: Final = 512
+RETRY: Final = 0.2
+
+
+class PortBusy(IgdashError):
+    """The address cannot be listened on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """How to serve. `graceful` is how long (s) requests in flight may take after a stop;
+    `patience` how long (s) to wait for a port that a dying predecessor still holds. `owned` means
+    that stdin is a pipe from a parent, and its end is the order to stop."""
+
+    host: str
+    port: int
+    max_sockets: int
+    graceful: float = 2.0
+    patience: float = 0.0
+    owned: bool = False
+
+    @property
+    def threads(self) -> int:
+        """Number of request threads."""
+        return self.max_sockets + REST_THREADS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What is served: `build` makes the application, `started` is told its URL once it answers,
+    `stop` ends what `build` began (its sockets first of all). All run in the serving process."""
+
+    build: Callable[[], WSGIApplication]
+    started: Callable[[str], None]
+    stop: Callable[[], None]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_bind(host: str, *, insecure_no_login: bool) -> None:
+    """Raise `SettingsError` when listening on `host` would let strangers in."""
+    if not is_loopback(host) and not insecure_no_login:
+        raise SettingsError(
+            f"web.host: {host!r} can be reached from other machines, and igdash has no login: whoever"
+            " reaches it sees all events and can start gadgets; use 127.0.0.1 behind a proxy with a"
+            " login, or accept the risk with --insecure-no-login"
+        )
+
+
+def listen(host: str, port: int, *, patience: float = 0.0) -> socket.socket:
+    """Return a listening socket. Raises `PortBusy` when the address cannot be had."""
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise SettingsError(f"web.host: {host!r} is no address of this machine") from error
+    family, _, _, _, address = found[0]
+    pause = threading.Event()
+    tries = int(patience / RETRY)
+    while True:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError as error:
+            listener.close()
+            if tries <= 0 or error.errno != errno.EADDRINUSE:
+                raise PortBusy(_why(host, port, error)) from error
+        else:
+            return listener
+        tries -= 1
+        pause.wait(RETRY)
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise `PortBusy` when nobody could listen there now."""
+    if port:
+        listen(host, port).close()
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the address a browser opens."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def serve(served: Served, options: ServerOptions) -> None:
+    """Serve until SIGTERM or SIGINT; ends by `SystemExit` or returns. Raises `PortBusy`."""
+    listener = listen(options.host, options.port, patience=options.patience)
+    if importlib.util.find_spec("fcntl") and importlib.util.find_spec("gunicorn"):
+        _gunicorn(served, options, listener)
+    else:
+        _werkzeug(served, options, listener)
+
+
+def _why(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use by another program; choose one with --port"
+    if error.errno == errno.EACCES:
+        return (
+            f"port {port} on {host} may only be used by the administrator; choose one with --port"
+        )
+    return f"cannot listen on {host} port {port}: {error.strerror or error}"
+
+
+def when_owner_dies(stop: Callable[[], None]) -> None:
+    """Call `stop` once stdin ends, from a thread of its own."""
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        stop()
+
+    spawn("owner", wait)
+
+
+def _gunicorn(served: Served, options: ServerOptions, listener: socket.socket) -> None:
+    from gunicorn.app.base import BaseApplication
+    from gunicorn.glogging import Logger
+    from gunicorn.workers.gthread import ThreadWorker
+
+    class Worker(ThreadWorker):  # type: ignore[misc]
+        """Lets go of its WebSockets when asked to stop, instead of waiting for them to be cut."""
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            super().handle_exit(sig, frame)
+            spawn("stop", served.stop)
+
+    class Log(Logger):  # type: ignore[misc]
+        """Speaks through our log, in our format."""
+
+        def setup(self, cfg: Any) -> None:
+            super().setup(cfg)
+            self.error_log.propagate = True
+            if not log.isEnabledFor(logging.DEBUG):
+                self.error_log.setLevel(logging.WARNING)
+
+    class Embedded(BaseApplication):  # type: ignore[misc]
+        """One worker on our socket."""
+
+        def load_config(self) -> None:
+            for key, value in _configuration(options, listener).items():
+                self.cfg.set(key, value)
+            self.cfg.set("worker_class", Worker)
+            self.cfg.set("logger_class", Log)
+            self.cfg.set("post_worker_init", worker_started)
+
+        def load(self) -> WSGIApplication:
+            return served.build()
+
+    def worker_started(worker: Any) -> None:
+        if options.owned:
+            when_owner_dies(lambda: _terminate(worker.ppid))
+        spawn("started", lambda: served.started(url_of(listener)))
+
+    Embedded().run()
+
+
+def _configuration(options: ServerOptions, listener: socket.socket) -> dict[str, Any]:
+    return {
+        "bind": f"fd://{listener.fileno()}",
+        "workers": 1,
+        "threads": options.threads,
+        "worker_connections": options.threads + 1_000,
+        "graceful_timeout": max(1, round(options.graceful)),
+        "timeout": 120,
+        "keepalive": 15,
+        "backlog": BACKLOG,
+        "accesslog": None,
+        "errorlog": None,
+        "control_socket_disable": True,
+        "proc_name": "igdash-web",
+    }
+
+
+def _terminate(arbiter: int) -> None:
+    if os.getppid() == arbiter:
+        os.kill(arbiter, signal.SIGTERM)
+
+
+def _werkzeug(served: Served, options: ServerOptions, listener: socket.socket) -> None:
+    """Serve where gunicorn cannot run (Windows)."""
+    from werkzeug.serving import make_server
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    host, port = listener.getsockname()[:2]
+    app = served.build()
+    server = make_server(host, port, app, threaded=True, fd=listener.fileno())
+
+    def end(_number: int, _frame: object) -> None:
+        spawn("stop", served.stop)
+        spawn("shutdown", server.shutdown)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    if options.owned:
+        when_owner_dies(server.shutdown)
+    spawn("started", lambda: served.started(url_of(listener)))
+    server.serve_forever()
+    sys.exit(0)

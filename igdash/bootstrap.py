@@ -1,0 +1,169 @@
+"""Where concrete things meet: the only module that names stores, sources and the collector.
+
+A Runtime is a process's worth of parts with `start()` and `stop()`; commands that only look or ask
+get a `Desk`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from igdash.domain.errors import CollectorUnavailable
+from igdash.services.control_client import ControlClient
+from igdash.settings import Settings
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from igdash.services.gadgets import Gadgets
+    from igdash.services.history import History
+    from igdash.services.sessions import Sessions
+    from igdash.store import Reader
+
+log = logging.getLogger(__name__)
+
+MIB = 1024 * 1024
+
+
+class CollectRuntime:
+    """The collecting process: store at head, collector, control server."""
+
+    def __init__(self, settings: Settings) -> None:
+        from igdash import store
+        from igdash.services.collector import Collector
+        from igdash.services.control_server import ControlServer
+        from igdash.services.limits import CollectorLimits
+        from igdash.sources import make_source
+        from igdash.sources.catalogue import load_catalogue
+        from igdash.sources.decode import decode_chunk
+
+        self._settings = settings
+        self.collector = Collector(
+            writer=lambda: store.open_writer(settings.store.url),
+            sources={one.name: make_source(one) for one in settings.environments},
+            catalogue=load_catalogue(),
+            decode=decode_chunk,
+            state_dir=settings.state_dir,
+            limits=CollectorLimits(
+                commit_window=settings.collect.window_ms / 1000,
+                max_spool_bytes=settings.collect.max_spool_mb * MIB,
+                stop_timeout=settings.collect.stop_timeout_s,
+            ),
+        )
+        self._control = ControlServer(self.collector, settings.control_path)
+
+    def start(self) -> None:
+        """Migrate the store, resume sessions, answer calls. Raises `StoreError`, `AlreadyRunning`."""
+        from igdash import store
+
+        url = self._settings.store.url
+        make_folders(self._settings)
+        log.info("store %s is at %s", url, store.upgrade(url))
+        self.collector.start()
+        self._control.start()
+
+    def stop(self, timeout: float) -> None:
+        """Drain and close within `timeout` s; running sessions stay marked as running."""
+        self._control.stop()
+        self.collector.stop(timeout)
+
+
+class WebRuntime:
+    """The web process: readers, services, Flask application with API and dashboard."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._closers: list[Callable[[], None]] = []
+
+    def start(self) -> Flask:
+        """Return the application, ready to serve. Raises `StoreError`."""
+        from flask import Flask
+
+        from igdash import api, store
+        from igdash.services.web import make_web_services
+        from igdash.sources.catalogue import load_catalogue
+        from igdash.ui.app import create_app
+
+        reader = store.open_reader(self._settings.store.url)
+        services = make_web_services(
+            sessions=reader.sessions,
+            events=reader.events,
+            records=reader.records,
+            control=control_client(self._settings),
+            catalogue=load_catalogue(),
+            environments=self._settings.environments,
+        )
+        self._closers = [reader.close]
+        server = Flask("igdash", static_folder=None)
+        api.register(server, services)
+        create_app(services, server)
+        return server
+
+    def stop(self) -> None:
+        """Let go of sockets and the store."""
+        for close in self._closers:
+            close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What commands look at and ask: the store's readers and the collector's control."""
+
+    reader: Reader
+    sessions: Sessions
+    history: History
+    gadgets: Gadgets
+
+
+def open_desk(settings: Settings) -> Desk:
+    """Return the services of the command line. Raises `StoreRefused`, `StoreBusy`."""
+    from igdash.services.gadgets import Gadgets
+    from igdash.services.history import History
+    from igdash.services.sessions import Sessions
+    from igdash.sources.catalogue import load_catalogue
+
+    reader = open_history(settings)
+    control = control_client(settings)
+    return Desk(
+        reader=reader,
+        sessions=Sessions(reader=reader.sessions, control=control),
+        history=History(sessions=reader.sessions, events=reader.events, records=reader.records),
+        gadgets=Gadgets(
+            catalogue=load_catalogue(),
+            reader=reader.sessions,
+            control=control,
+            configured=settings.environments,
+        ),
+    )
+
+
+def open_history(settings: Settings) -> Reader:
+    """Return the store's readers. Raises `StoreRefused`, `StoreBusy`."""
+    from igdash import store
+
+    return store.open_reader(settings.store.url)
+
+
+def control_client(settings: Settings) -> ControlClient:
+    """Return the way to ask the collector of this store; it need not be running."""
+    return ControlClient(settings.control_path)
+
+
+def collector_pid(settings: Settings) -> int | None:
+    """Return the process id of the running collector, None when none answers."""
+    try:
+        return control_client(settings).stats().pid
+    except CollectorUnavailable:
+        return None
+
+
+def make_folders(settings: Settings) -> None:
+    """Create the folders of database and state, readable for this user alone."""
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    scheme, _, path = settings.store.url.partition(":///")
+    if scheme == "sqlite":
+        Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,76 @@
+"""start, stop, delete: what only the running collector can do."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from igdash.bootstrap import control_client, open_desk
+from igdash.cli.context import settings_of
+from igdash.cli.main import FAILED, OK, complain
+from igdash.cli.output import show_one
+from igdash.cli.shapes import SESSION
+from igdash.domain.errors import IgdashError, InvalidSpec
+from igdash.domain.sessions import SessionSpec, StopAfter, Target
+from igdash.settings import Settings
+
+
+def start(args: argparse.Namespace) -> int:
+    """Start a session and print its id."""
+    settings = settings_of(args)
+    spec = SessionSpec(
+        gadget=args.gadget,
+        environment=args.environment or _only_environment(settings),
+        name=args.name,
+        target=Target(
+            namespace=args.namespace,
+            pod=args.pod,
+            container=args.container,
+            node=args.node,
+            selector=args.selector,
+        ),
+        params=dict(args.param),
+        stop_after=StopAfter(seconds=args.duration, events=args.max_events),
+    )
+    show_one(control_client(settings).start(spec), SESSION, args.output)
+    return OK
+
+
+def stop(args: argparse.Namespace) -> int:
+    """Ask the sessions to stop gracefully."""
+    sessions = open_desk(settings_of(args)).sessions
+    return _each(args.ids, lambda prefix: sessions.stop(prefix).id, "stopping")
+
+
+def delete(args: argparse.Namespace) -> int:
+    """Delete the sessions and their events."""
+    sessions = open_desk(settings_of(args)).sessions
+    return _each(args.ids, sessions.delete, "deleted")
+
+
+def _only_environment(settings: Settings) -> str:
+    names = [environment.name for environment in settings.environments]
+    if len(names) == 1:
+        return names[0]
+    if names:
+        raise InvalidSpec({"environment": f"name one with -e: {', '.join(names)}"})
+    raise InvalidSpec({"environment": NO_ENVIRONMENT})
+
+
+NO_ENVIRONMENT = (
+    "none is configured, and neither ig nor kubectl-gadget is in PATH;"
+    " add [[environments]] to the configuration (see docs/configuration.md)"
+)
+
+
+def _each(prefixes: list[str], change: Callable[[str], str], done: str) -> int:
+    """Do it for each id, going on after errors; exit 1 when there was one."""
+    code = OK
+    for prefix in prefixes:
+        try:
+            print(f"{change(prefix)} {done}")
+            sys.stdout.flush()
+        except IgdashError as error:
+            code = complain(error, FAILED)
+    return code

@@ -1,0 +1,175 @@
+"""Events as readers see them.
+
+`seq` is dense, so a page is one index range and nothing is ever skipped over with OFFSET. A time
+limit is first turned into a range of seqs through `activity` (events may be out of order, so the
+exact times are still compared inside that range). No call holds anything after it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Engine, func, select
+
+from igdash.domain.errors import EventNotFound
+from igdash.domain.events import Event, Tick, restore
+from igdash.domain.queries import Bucket, EventPage, EventRange, TickPage
+from igdash.domain.sessions import SessionId
+from igdash.domain.times import NS, now_ns
+from igdash.store import histogram
+from igdash.store.errors import translated
+from igdash.store.lookup import session_row
+from igdash.store.origins import OriginCache
+from igdash.store.rows import clamp
+from igdash.store.tables import activity, events, ticks
+
+_READING: Final = "cannot read events"
+_ROW: Final = (events.c.seq, events.c.ts, events.c.origin_id, events.c.payload)
+
+
+class _Bounds(NamedTuple):
+    """First and last seq to look at, both inclusive, and the times to keep (None = all)."""
+
+    low: int
+    high: int
+    start: int | None
+    end: int | None
+
+
+class StoredEvents:
+    """The `EventReader` port on SQL."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._origins = OriginCache()
+
+    def page(self, session: SessionId, wanted: EventRange) -> EventPage:
+        """Return one page of events, in seq order, byte-exact."""
+        down = wanted.before is not None
+        with translated(_READING), self._engine.connect() as conn:
+            row = session_row(conn, session)
+            found = self._read(conn, row.id, _bounds(conn, row, wanted), wanted.limit + 1, down)
+        more, found = len(found) > wanted.limit, found[: wanted.limit]
+        if down:
+            found.reverse()
+        edge = (found[0].seq if down else found[-1].seq) if more and found else None
+        return EventPage(
+            events=tuple(found), first_seq=min(1, row.last_seq), last_seq=row.last_seq, next=edge
+        )
+
+    def get(self, session: SessionId, seq: int) -> Event:
+        """Return one event. Raises `EventNotFound`."""
+        with translated(_READING), self._engine.connect() as conn:
+            row = session_row(conn, session)
+            found = self._read(conn, row.id, _Bounds(clamp(seq), clamp(seq), None, None), 1)
+        if not found:
+            raise EventNotFound(f"session {session} has no event {seq}; its last is {row.last_seq}")
+        return found[0]
+
+    def stream(self, session: SessionId, wanted: EventRange) -> Iterator[Sequence[Event]]:
+        """Yield all events of the range upwards in blocks, each its own short transaction."""
+        with translated(_READING), self._engine.connect() as conn:
+            bounds = _bounds(conn, session_row(conn, session), wanted)
+        return self._blocks(session, bounds, wanted.limit)
+
+    def _blocks(self, session: SessionId, bounds: _Bounds, size: int) -> Iterator[Sequence[Event]]:
+        while bounds.low <= bounds.high:
+            with translated(_READING), self._engine.connect() as conn:
+                row = session_row(conn, session)  # deleted meanwhile: say so, never end early
+                block = self._read(conn, row.id, bounds, size)
+            if block:
+                yield block
+            if len(block) < size:
+                return
+            bounds = bounds._replace(low=block[-1].seq + 1)
+
+    def ticks(self, session: SessionId, *, before: int | None = None, limit: int = 100) -> TickPage:
+        """Return ticks numbered below `before` (None = the newest), newest first."""
+        t = ticks.c
+        with translated("cannot read ticks"), self._engine.connect() as conn:
+            row = session_row(conn, session)
+            wanted = select(ticks).where(t.session_id == row.id)
+            if before is not None:
+                wanted = wanted.where(t.tick < clamp(before))
+            found = conn.execute(wanted.order_by(t.tick.desc()).limit(limit)).all()
+        return TickPage(ticks=tuple(_tick(one) for one in found), total=row.ticks)
+
+    def tick_at(self, session: SessionId, tick: int) -> tuple[Event, ...]:
+        """Return the rows of one tick in order. Raises `EventNotFound`."""
+        t = ticks.c
+        with translated("cannot read ticks"), self._engine.connect() as conn:
+            row = session_row(conn, session)
+            wanted = select(ticks).where(t.session_id == row.id, t.tick == clamp(tick))
+            found = conn.execute(wanted).one_or_none()
+            if found is None:
+                raise EventNotFound(
+                    f"session {session} has no tick {tick}; its last is {row.ticks}"
+                )
+            bounds = _Bounds(found.first_seq, found.first_seq + found.n - 1, None, None)
+            return tuple(self._read(conn, row.id, bounds, found.n)) if found.n else ()
+
+    def histogram(
+        self, session: SessionId, *, start: int | None, end: int | None, buckets: int
+    ) -> tuple[Bucket, ...]:
+        """Return `buckets` equal bars over `[start, end)`, or over the session's life."""
+        with translated("cannot read the activity"), self._engine.connect() as conn:
+            row = session_row(conn, session)
+            return histogram.read(conn, row, start, end, buckets, now_ns())
+
+    def _read(
+        self, conn: Connection, session: int, bounds: _Bounds, limit: int, down: bool = False
+    ) -> list[Event]:
+        e = events.c
+        wanted = select(*_ROW).where(
+            e.session_id == session, e.seq >= bounds.low, e.seq <= bounds.high
+        )
+        if bounds.start is not None:
+            wanted = wanted.where(e.ts >= bounds.start)
+        if bounds.end is not None:
+            wanted = wanted.where(e.ts < bounds.end)
+        rows = conn.execute(wanted.order_by(e.seq.desc() if down else e.seq).limit(limit)).all()
+        origins = self._origins.load(conn, {row[2] for row in rows})
+        return [
+            Event(
+                seq=seq,
+                ts=ts,
+                node=(origin := origins[origin_id]).node,
+                source=origin.source,
+                data=restore(payload, origin.k8s, origin.runtime),
+            )
+            for seq, ts, origin_id, payload in rows
+        ]
+
+
+def _bounds(conn: Connection, session: Any, wanted: EventRange) -> _Bounds:
+    low = 1 if wanted.after is None else max(1, clamp(wanted.after) + 1)
+    high = session.last_seq
+    if wanted.before is not None:
+        high = min(high, clamp(wanted.before) - 1)
+    if wanted.start is None and wanted.end is None:
+        return _Bounds(low, high, None, None)
+    a = activity.c
+    span = select(func.min(a.first_seq), func.max(a.last_seq)).where(a.session_id == session.id)
+    start = end = None
+    if wanted.start is not None:
+        start = clamp(wanted.start)
+        span = span.where(a.sec >= start // NS)
+    if wanted.end is not None:
+        end = clamp(wanted.end)
+        span = span.where(a.sec <= (end - 1) // NS)
+    first, last = conn.execute(span).one()
+    if first is None:
+        return _Bounds(1, 0, start, end)
+    return _Bounds(max(low, first), min(high, last), start, end)
+
+
+def _tick(row: Any) -> Tick:
+    return Tick(
+        tick=row.tick,
+        ts=row.ts,
+        node=row.node,
+        source=row.source,
+        first_seq=row.first_seq,
+        events=row.n,
+    )

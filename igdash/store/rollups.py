@@ -1,0 +1,74 @@
+"""What one batch adds to a session, worked out in plain Python before any SQL runs.
+
+One pass over the events gives their rows and the rollups; runs of equal seconds and origins are
+folded first, because nearly all neighbours are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from igdash.domain.events import NewEvent
+from igdash.domain.times import NS
+from igdash.store.rows import MAX_INT, MIN_INT, clamp
+
+EventRow = tuple[int, int, int, int, str]
+"""session_id, seq, ts, origin_id, payload"""
+Span = tuple[int, int, int]
+"""n, first_seq, last_seq"""
+K = TypeVar("K")
+
+
+@dataclass(slots=True, kw_only=True)
+class Rollup:
+    """Rows of one append, over all its sessions; keys begin with the session's internal id."""
+
+    events: list[EventRow] = field(default_factory=list)
+    activity: dict[tuple[int, int], Span] = field(default_factory=dict)
+    activity_origin: dict[tuple[int, int, int], Span] = field(default_factory=dict)
+
+    def add(
+        self, session: int, last_seq: int, events: Sequence[NewEvent], ids: Mapping[int, int]
+    ) -> None:
+        """Add events that follow `last_seq`; `ids` maps `id(event.origin)` to the origin's id."""
+        rows = [
+            (session, seq, event.ts, ids[id(event.origin)], event.data)
+            for seq, event in enumerate(events, last_seq + 1)
+        ]
+        times = [row[2] for row in rows]
+        if rows and (min(times) < MIN_INT or max(times) > MAX_INT):
+            rows = [(s, seq, clamp(ts), origin, data) for s, seq, ts, origin, data in rows]
+        self.events += rows
+        self._fold(session, rows)
+
+    def _fold(self, session: int, rows: list[EventRow]) -> None:
+        run, first, last = None, 0, 0
+        for _, seq, ts, origin, _ in rows:
+            here = (ts // NS, origin)
+            if here != run:
+                if run is not None:
+                    self._close(session, run, first, last)
+                run, first = here, seq
+            last = seq
+        if run is not None:
+            self._close(session, run, first, last)
+
+    def _close(self, session: int, run: tuple[int, int], first: int, last: int) -> None:
+        second, origin = run
+        span = (last - first + 1, first, last)
+        _grow(self.activity, (session, second), span)
+        _grow(self.activity_origin, (session, second // 60, origin), span)
+
+    def session_origin(self) -> dict[tuple[int, int], int]:
+        """Return events per session and origin."""
+        totals: dict[tuple[int, int], int] = {}
+        for (session, _, origin), (n, _, _) in self.activity_origin.items():
+            totals[session, origin] = totals.get((session, origin), 0) + n
+        return totals
+
+
+def _grow(spans: dict[K, Span], key: K, span: Span) -> None:
+    old = spans.get(key)
+    spans[key] = span if old is None else (old[0] + span[0], old[1], span[2])

@@ -1,0 +1,222 @@
+"""The tables, once, for both databases; `migrations/` builds the same ones and a test compares.
+
+Nothing here is promised to users: they read the `v_*` views. There are no foreign keys on purpose:
+every row is written by one writer that knows the session, and a check per event row would cost a
+fifth of the insert rate.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+
+metadata: Final = MetaData()
+
+_ZERO: Final = text("0")
+_EMPTY: Final = text("''")
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=_ZERO)
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default=_EMPTY)
+
+
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("uid", String(64), nullable=False),
+    Column("gadget", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    _text("name"),
+    _text("namespace"),
+    _text("pod"),
+    _text("container"),
+    _text("node"),
+    _text("selector"),
+    _text("params"),
+    _text("stop_after"),
+    _text("command"),
+    _text("info"),
+    _text("search"),
+    Column("schema_id", Integer),
+    Column("state", String(16), nullable=False),
+    _text("reason"),
+    Column("created", BigInteger, nullable=False),
+    Column("started", BigInteger),
+    Column("stopped", BigInteger),
+    Column("deleted_at", BigInteger),
+    _count("last_seq"),
+    _count("event_count"),
+    _count("byte_count"),
+    Column("first_ts", BigInteger),
+    Column("last_ts", BigInteger),
+    _count("ticks"),
+    _count("malformed"),
+    _count("lost"),
+    _count("logs"),
+    _count("received"),
+    _count("spool_offset"),
+    _count("rate_at"),
+    _count("rate_now"),
+    _count("rate_before"),
+    _count("nodes_expected"),
+    _count("nodes_connected"),
+    UniqueConstraint("uid", name="uq_sessions_uid"),
+    sqlite_autoincrement=True,
+)
+"""A row per session with its counters, changed in the transaction of the rows they count.
+
+`search` holds the casefolded texts a search looks in. `first_ts`/`last_ts` are the times of the
+first and the newest event by seq, so that one event with an absurd clock is forgotten by the next.
+`rate_at` … are a sliding window by receipt (see `rates`). Ids are never used again
+(AUTOINCREMENT), so that no cache can mix two sessions up.
+"""
+
+fields: Final = Table(
+    "fields",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("hash", LargeBinary, nullable=False),
+    Column("sources", Text, nullable=False),
+    UniqueConstraint("hash", name="uq_fields_hash"),
+    sqlite_autoincrement=True,
+)
+"""Data sources with their fields as JSON, each distinct set once."""
+
+origins: Final = Table(
+    "origins",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("hash", LargeBinary, nullable=False),
+    _text("node"),
+    _text("source"),
+    _text("namespace"),
+    _text("pod"),
+    _text("container"),
+    _text("k8s"),
+    _text("runtime"),
+    UniqueConstraint("hash", name="uq_origins_hash"),
+    sqlite_autoincrement=True,
+)
+"""Where events come from; `k8s` and `runtime` are cut out of the events that repeat them."""
+
+events: Final = Table(
+    "events",
+    metadata,
+    Column("session_id", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("ts", BigInteger, nullable=False),
+    Column("origin_id", Integer, nullable=False),
+    Column("payload", Text, nullable=False),
+    UniqueConstraint("session_id", "seq", name="uq_events_session_seq"),
+)
+"""The history. A plain rowid table on SQLite: a clustered key costs a quarter of the rate."""
+
+ticks: Final = Table(
+    "ticks",
+    metadata,
+    Column("session_id", Integer, nullable=False),
+    Column("tick", BigInteger, nullable=False),
+    Column("ts", BigInteger, nullable=False),
+    _text("node"),
+    _text("source"),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    PrimaryKeyConstraint("session_id", "tick", name="pk_ticks"),
+)
+
+activity: Final = Table(
+    "activity",
+    metadata,
+    Column("session_id", Integer, nullable=False),
+    Column("sec", BigInteger, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    PrimaryKeyConstraint("session_id", "sec", name="pk_activity"),
+)
+"""Events per second of their own time: the histogram, and the way from a time to a seq."""
+
+activity_origin: Final = Table(
+    "activity_origin",
+    metadata,
+    Column("session_id", Integer, nullable=False),
+    Column("minute", BigInteger, nullable=False),
+    Column("origin_id", Integer, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    PrimaryKeyConstraint("session_id", "minute", "origin_id", name="pk_activity_origin"),
+)
+
+session_origin: Final = Table(
+    "session_origin",
+    metadata,
+    Column("session_id", Integer, nullable=False),
+    Column("origin_id", Integer, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    PrimaryKeyConstraint("session_id", "origin_id", name="pk_session_origin"),
+)
+
+losses: Final = Table(
+    "losses",
+    metadata,
+    Column("session_id", Integer, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("cause", String(16), nullable=False),
+    Column("sec", BigInteger, nullable=False),
+    Column("start_ts", BigInteger, nullable=False),
+    Column("end_ts", BigInteger, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    _text("detail"),
+    Column("exact", Boolean, nullable=False, server_default=false()),
+    PrimaryKeyConstraint("session_id", "node", "cause", "sec", name="pk_losses"),
+)
+
+logs: Final = Table(
+    "logs",
+    metadata,
+    Column("session_id", Integer, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("ts", BigInteger, nullable=False),
+    Column("level", String(16), nullable=False),
+    _text("node"),
+    _text("text"),
+    PrimaryKeyConstraint("session_id", "n", name="pk_logs"),
+)
+
+malformed: Final = Table(
+    "malformed",
+    metadata,
+    Column("session_id", Integer, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("ts", BigInteger, nullable=False),
+    _text("node"),
+    Column("at_seq", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    _text("reason"),
+    Column("raw", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("session_id", "n", name="pk_malformed"),
+)
+
+KEPT_LINES: Final = 10_000
+"""Newest log lines, and newest malformed lines, kept per session; their counters stay exact."""
