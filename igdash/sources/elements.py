@@ -161,7 +161,11 @@ def _array(kind: int, order: str) -> Convert:
 
     def convert(raw: bytes) -> str:
         count = len(raw) // size
-        return "[" + ",".join(map(show, struct.unpack(f"{order}{count}{code}", raw[: count * size]))) + "]"
+        return (
+            "["
+            + ",".join(map(show, struct.unpack(f"{order}{count}{code}", raw[: count * size])))
+            + "]"
+        )
 
     return convert
 
@@ -308,7 +312,9 @@ class RowFormat:
         schema names): a guess would be a lie.
         """
         if len(payload) < self._width:
-            raise ValueError(f"{self.name}: {len(payload)} byte strings, the schema needs {self._width}")
+            raise ValueError(
+                f"{self.name}: {len(payload)} byte strings, the schema needs {self._width}"
+            )
         values: tuple[object, ...] = ()
         for one in self._structs:
             raw = payload[one.index]

@@ -66,7 +66,9 @@ def numbered(count: int) -> Script:
     info = pb.GadgetInfo(name="numbers", imageName="numbers", dataSources=[source])
     info.params.add(prefix="operator.oci.ebpf.", key="pid", defaultValue="0", typeHint="uint32")
     rows = [
-        pb.GadgetData(data=pb.DataElement(payload=[n.to_bytes(8, "little"), b"gen"])).SerializeToString()
+        pb.GadgetData(
+            data=pb.DataElement(payload=[n.to_bytes(8, "little"), b"gen"])
+        ).SerializeToString()
         for n in range(1, count + 1)
     ]
     return Script(info=info, messages=rows)
@@ -75,7 +77,9 @@ def numbered(count: int) -> Script:
 class Daemon:
     """The server. `requests` are the run requests it got; `sent` counts data messages offered."""
 
-    def __init__(self, scripts: dict[str, Script], address: str = "127.0.0.1:0", **tls: Any) -> None:
+    def __init__(
+        self, scripts: dict[str, Script], address: str = "127.0.0.1:0", **tls: Any
+    ) -> None:
         self.scripts = scripts
         self.requests: list[pb.GadgetRunRequest] = []
         self.offered = 0
@@ -122,10 +126,14 @@ class _Manager(rpc.GadgetManagerServicer):
         self, request: pb.GetGadgetInfoRequest, context: grpc.ServicerContext
     ) -> pb.GetGadgetInfoResponse:
         if request.version != 1:
-            context.abort(grpc.StatusCode.UNKNOWN, f"expected version to be 1, got {request.version}")
+            context.abort(
+                grpc.StatusCode.UNKNOWN, f"expected version to be 1, got {request.version}"
+            )
         script = self.daemon.script(request.imageName)
         if script is None:
-            context.abort(grpc.StatusCode.UNKNOWN, f'resolving image "{request.imageName}": not found')
+            context.abort(
+                grpc.StatusCode.UNKNOWN, f'resolving image "{request.imageName}": not found'
+            )
         info = pb.GadgetInfo()
         info.CopyFrom(script.info)
         params = list(info.params)

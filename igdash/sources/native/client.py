@@ -124,7 +124,13 @@ class GrpcClient(asyncio.Protocol):
                 self.cancel(call)
 
     def stream(
-        self, method: str, request: bytes, on_messages: OnMessages, on_end: OnEnd, *, end: bool = False
+        self,
+        method: str,
+        request: bytes,
+        on_messages: OnMessages,
+        on_end: OnEnd,
+        *,
+        end: bool = False,
     ) -> Call | None:
         """Begin a streaming call; callbacks run on the loop. None = it ended at once."""
         if self._grpc.closed is not None or self.lost.done():

@@ -86,7 +86,9 @@ class Call:
         while end - at >= _PREFIX.size:
             compressed, length = _PREFIX.unpack_from(buffer, at)
             if compressed or length > MAX_MESSAGE:
-                raise TransportError(f"a gRPC message of {length:,} bytes (compressed: {compressed}) was refused")
+                raise TransportError(
+                    f"a gRPC message of {length:,} bytes (compressed: {compressed}) was refused"
+                )
             stop = at + _PREFIX.size + length
             if stop > end:
                 break
@@ -102,7 +104,9 @@ class GrpcConnection:
     def __init__(self, authority: str) -> None:
         self._authority = authority
         self._h2 = h2.connection.H2Connection(
-            h2.config.H2Configuration(client_side=True, header_encoding="utf-8", validate_inbound_headers=False)
+            h2.config.H2Configuration(
+                client_side=True, header_encoding="utf-8", validate_inbound_headers=False
+            )
         )
         self._received = bytearray()
         self._extra = bytearray()
@@ -143,7 +147,9 @@ class GrpcConnection:
         size = self._h2.max_outbound_frame_size
         room = self._h2.local_flow_control_window(call.id)
         if len(frame) > room:
-            raise TransportError(f"a request of {len(frame):,} bytes does not fit the window of {room:,}")
+            raise TransportError(
+                f"a request of {len(frame):,} bytes does not fit the window of {room:,}"
+            )
         parts = [frame[at : at + size] for at in range(0, len(frame), size)]
         for part in parts[:-1]:
             self._h2.send_data(call.id, part)
@@ -234,27 +240,45 @@ class GrpcConnection:
                 touched[call.id] = call
             self._h2.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)
         elif isinstance(event, h2.events.StreamEnded):
-            self._end(event.stream_id, Status(UNKNOWN, "the server ended the call without a status"), touched)
+            self._end(
+                event.stream_id,
+                Status(UNKNOWN, "the server ended the call without a status"),
+                touched,
+            )
         elif isinstance(event, h2.events.StreamReset):
-            self._end(event.stream_id, Status(UNAVAILABLE, f"stream reset (HTTP/2 code {event.error_code})"), touched)
+            self._end(
+                event.stream_id,
+                Status(UNAVAILABLE, f"stream reset (HTTP/2 code {event.error_code})"),
+                touched,
+            )
         elif isinstance(event, h2.events.PingAckReceived):
             self.pongs += 1
         elif isinstance(event, h2.events.ConnectionTerminated):
             detail = (event.additional_data or b"").decode("utf-8", "replace")
-            self.closed = f"the server closed the connection (code {event.error_code} {detail})".strip()
+            self.closed = (
+                f"the server closed the connection (code {event.error_code} {detail})".strip()
+            )
             self.lost(self.closed, touched)
 
-    def _headers(self, number: int, headers: Sequence[tuple[str, str]], touched: dict[int, Call]) -> None:
+    def _headers(
+        self, number: int, headers: Sequence[tuple[str, str]], touched: dict[int, Call]
+    ) -> None:
         call = self.calls.get(number)
         if call is None:
             return
         call.headers.update(headers)
         http = call.headers.get(":status", "200")
         if "grpc-status" in call.headers:
-            code = int(call.headers["grpc-status"]) if call.headers["grpc-status"].isdigit() else UNKNOWN
+            code = (
+                int(call.headers["grpc-status"])
+                if call.headers["grpc-status"].isdigit()
+                else UNKNOWN
+            )
             self._end(number, Status(code, unquote(call.headers.get("grpc-message", ""))), touched)
         elif http != "200":
-            self._end(number, Status(UNAVAILABLE, f"HTTP status {http} instead of a gRPC answer"), touched)
+            self._end(
+                number, Status(UNAVAILABLE, f"HTTP status {http} instead of a gRPC answer"), touched
+            )
 
     def _end(self, number: int, status: Status, touched: dict[int, Call]) -> None:
         call = self.calls.pop(number, None)

@@ -35,15 +35,23 @@ class Tls:
 
 def context(tls: Tls) -> ssl.SSLContext:
     """Return the client's TLS context. Raises `SourceError` naming the file that is wrong."""
-    for what, path in (("CA certificate", tls.ca), ("client certificate", tls.cert), ("client key", tls.key)):
+    for what, path in (
+        ("CA certificate", tls.ca),
+        ("client certificate", tls.cert),
+        ("client key", tls.key),
+    ):
         if not Path(path).is_file():
             raise SourceError(f"the {what} {path!r} does not exist")
     try:
         made = ssl.create_default_context(cafile=tls.ca)
     except ssl.SSLError as error:
-        raise SourceError(f"the CA certificate {tls.ca!r} is not a PEM certificate ({error.reason})") from error
+        raise SourceError(
+            f"the CA certificate {tls.ca!r} is not a PEM certificate ({error.reason})"
+        ) from error
     except OSError as error:
-        raise SourceError(f"the CA certificate {tls.ca!r} cannot be read: {error.strerror}") from error
+        raise SourceError(
+            f"the CA certificate {tls.ca!r} cannot be read: {error.strerror}"
+        ) from error
     try:
         made.load_cert_chain(tls.cert, tls.key)
     except ssl.SSLError as error:
@@ -79,7 +87,9 @@ def check_address(address: str) -> tuple[str, str, int]:
             port = None
         if port:
             return "tcp", parts.hostname, port
-    raise ValueError(f"{address!r} is not an address such as unix:///run/ig/ig.socket or tcp://host:8080")
+    raise ValueError(
+        f"{address!r} is not an address such as unix:///run/ig/ig.socket or tcp://host:8080"
+    )
 
 
 def daemon(address: str, tls: Tls | None) -> Callable[[], Awaitable[GrpcClient]]:
@@ -91,7 +101,9 @@ def daemon(address: str, tls: Tls | None) -> Callable[[], Awaitable[GrpcClient]]
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 if kind == "unix":
-                    _, client = await loop.create_unix_connection(lambda: GrpcClient("localhost"), host)
+                    _, client = await loop.create_unix_connection(
+                        lambda: GrpcClient("localhost"), host
+                    )
                     return client
                 made = context(tls) if tls else None
                 name = (tls.server_name or host) if tls else None
@@ -101,9 +113,13 @@ def daemon(address: str, tls: Tls | None) -> Callable[[], Awaitable[GrpcClient]]
                 keep_alive(transport.get_extra_info("socket"))
                 return client
         except TimeoutError as error:
-            raise SourceError(f"{address} does not answer within {CONNECT_SECONDS:.0f} s") from error
+            raise SourceError(
+                f"{address} does not answer within {CONNECT_SECONDS:.0f} s"
+            ) from error
         except ssl.SSLCertVerificationError as error:
-            raise SourceError(f"{address}: the server's certificate is refused: {error.verify_message}") from error
+            raise SourceError(
+                f"{address}: the server's certificate is refused: {error.verify_message}"
+            ) from error
         except ssl.SSLError as error:
             raise SourceError(f"{address}: TLS failed: {error.reason or error}") from error
         except OSError as error:

@@ -26,14 +26,23 @@ _SEVERITIES: Final = ("panic", "fatal", "error", "warning", "info", "debug", "tr
 
 
 def loss_chunk(
-    node: str, start: int, end: int, count: int, cause: LossCause, detail: str, *, exact: bool = True
+    node: str,
+    start: int,
+    end: int,
+    count: int,
+    cause: LossCause,
+    detail: str,
+    *,
+    exact: bool = True,
 ) -> Chunk:
     """Return a loss record as a chunk (see `ChunkKind.LOSS`); times in ns."""
     record = {
         "node": node, "start": min(start, end), "end": end, "count": count, "cause": cause.value,
         "detail": detail, "exact": exact,
     }  # fmt: skip
-    return Chunk(kind=ChunkKind.LOSS, received=end, data=json.dumps(record).encode() + b"\n", node=node)
+    return Chunk(
+        kind=ChunkKind.LOSS, received=end, data=json.dumps(record).encode() + b"\n", node=node
+    )
 
 
 def log_chunk(node: str, now: int, level: str, text: str) -> Chunk:
@@ -96,9 +105,7 @@ class NodeReader:
         )
 
     def _gap(self, missing: int, seq: int, now: int) -> Chunk:
-        detail = (
-            f"expected seq {self._last_seq + 1}, got {seq}: Inspektor Gadget's queue to igdash was full"
-        )
+        detail = f"expected seq {self._last_seq + 1}, got {seq}: Inspektor Gadget's queue to igdash was full"
         return loss_chunk(self.node, self.seen, now, missing, LossCause.IG_QUEUE, detail)
 
     def _row(self, event: pb.GadgetEvent) -> tuple[str, str]:

@@ -169,7 +169,11 @@ class NodeRun:
             client.cancel(call)
         if self.state is NodeState.CONNECTED:
             self._absent_since = reader.seen
-        return ended.result() if ended.done() else Status(UNAVAILABLE, "no end within 30 s of the stop")
+        return (
+            ended.result()
+            if ended.done()
+            else Status(UNAVAILABLE, "no end within 30 s of the stop")
+        )
 
     async def _until_end(
         self, client: GrpcClient, call: Call | None, ended: asyncio.Future[Status]
@@ -181,11 +185,15 @@ class NodeRun:
             return
         # The tail: IG throws away what is queued when a run ends, and says nothing (protocol.md 0.2).
         began = now_ns()
-        client.send(call, pb.GadgetControlRequest(stopRequest=pb.GadgetStopRequest()).SerializeToString())
+        client.send(
+            call, pb.GadgetControlRequest(stopRequest=pb.GadgetStopRequest()).SerializeToString()
+        )
         await asyncio.wait((ended,), timeout=STOP_SECONDS)
         if self.state is NodeState.CONNECTED:
             detail = "Inspektor Gadget discards what is still queued when a run is stopped"
-            self._emit(loss_chunk(self.node, began, now_ns(), 0, LossCause.STOP_TAIL, detail, exact=False))
+            self._emit(
+                loss_chunk(self.node, began, now_ns(), 0, LossCause.STOP_TAIL, detail, exact=False)
+            )
 
     # -- bookkeeping
 

@@ -21,7 +21,9 @@ Connect = Callable[[], Awaitable[GrpcClient]]
 class NativeStream:
     """The `Stream` port over node runs."""
 
-    def __init__(self, loop: NativeLoop, wanted: Wanted, sink: Sink, nodes: Mapping[str, Connect]) -> None:
+    def __init__(
+        self, loop: NativeLoop, wanted: Wanted, sink: Sink, nodes: Mapping[str, Connect]
+    ) -> None:
         self._loop = loop
         self._wanted = wanted
         self._sink = sink
@@ -54,7 +56,9 @@ class NativeStream:
     def join_node(self, node: str, connect: Connect) -> None:
         """Cover this node, too, from now on. Nothing happens when it is covered already."""
         run = self._runs.get(node)
-        if self._stopping or (run is not None and run.state in (NodeState.WAITING, NodeState.CONNECTED)):
+        if self._stopping or (
+            run is not None and run.state in (NodeState.WAITING, NodeState.CONNECTED)
+        ):
             return
         run = NodeRun(node, self._wanted, connect, self._sink.chunk, self._changed)
         self._runs[node] = run
