@@ -7,7 +7,6 @@ get a `Desk`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +18,11 @@ from igdash.settings import Settings
 if TYPE_CHECKING:
     from flask import Flask
 
+    from igdash.services.exports import Exports
     from igdash.services.gadgets import Gadgets
     from igdash.services.history import History
     from igdash.services.sessions import Sessions
+    from igdash.services.web import WebServices
     from igdash.store import Reader
 
 log = logging.getLogger(__name__)
@@ -77,17 +78,18 @@ class WebRuntime:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._closers: list[Callable[[], None]] = []
+        self._services: WebServices | None = None
 
     def start(self) -> Flask:
         """Return the application, ready to serve. Raises `StoreError`."""
-        from flask import Flask
-
-        from igdash import api, store
+        from igdash import store
+        from igdash.api.app import create_flask
+        from igdash.api.options import WebOptions
         from igdash.services.web import make_web_services
         from igdash.sources.catalogue import load_catalogue
         from igdash.ui.app import create_app
 
+        web = self._settings.web
         reader = store.open_reader(self._settings.store.url)
         services = make_web_services(
             sessions=reader.sessions,
@@ -97,16 +99,18 @@ class WebRuntime:
             catalogue=load_catalogue(),
             environments=self._settings.environments,
         )
-        self._closers = [reader.close]
-        server = Flask("igdash", static_folder=None)
-        api.register(server, services)
-        create_app(services, server)
-        return server
+        options = WebOptions(
+            host=web.host, allowed_hosts=web.allowed_hosts, max_sockets=web.max_sockets
+        )
+        app = create_flask(services, options)
+        create_app(services, app)
+        self._services = services
+        return app
 
     def stop(self) -> None:
-        """Let go of sockets and the store."""
-        for close in self._closers:
-            close()
+        """Send every live reader away, so that requests in flight come to their end."""
+        if self._services is not None:
+            self._services.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +121,12 @@ class Desk:
     sessions: Sessions
     history: History
     gadgets: Gadgets
+    exports: Exports
 
 
 def open_desk(settings: Settings) -> Desk:
     """Return the services of the command line. Raises `StoreRefused`, `StoreBusy`."""
+    from igdash.services.exports import Exports
     from igdash.services.gadgets import Gadgets
     from igdash.services.history import History
     from igdash.services.sessions import Sessions
@@ -138,6 +144,7 @@ def open_desk(settings: Settings) -> Desk:
             control=control,
             configured=settings.environments,
         ),
+        exports=Exports(sessions=reader.sessions, events=reader.events),
     )
 
 

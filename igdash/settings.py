@@ -24,8 +24,6 @@ from igdash.domain.text import masked
 from igdash.domain.values import ANY, Limits, convert, near
 
 PREFIX: Final = "IGDASH_"
-MAX_SOCKET_PATH: Final = 100
-"""Longest path of a Unix socket that works everywhere (Linux takes 107 bytes, macOS 103)."""
 
 
 def setting(
@@ -134,14 +132,8 @@ class Settings:
 
     @property
     def control_path(self) -> Path:
-        """The collector's control socket. Raises `SettingsError` when the path is too long."""
-        path = self.state_dir / "control.sock"
-        if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-            raise SettingsError(
-                f"store.state_dir: {str(self.state_dir)!r} is too long for a Unix socket"
-                f" ({len(os.fsencode(path))} bytes, at most {MAX_SOCKET_PATH}); set a shorter one"
-            )
-        return path
+        """The collector's control socket."""
+        return self.state_dir / "control.sock"
 
 
 SECTIONS: Final[Mapping[str, type[Any]]] = {
@@ -213,12 +205,12 @@ def load(
         else:
             raw[key] = (value, f"environment {variable_of(key)}")
     raw |= {key: (value, "command line") for key, value in (overrides or {}).items()}
-    _known("key", raw, keys())
+    _known("key", raw, all_keys())
     base = path.parent if path else Path()
     parsed = [_environment(entry, number, base) for number, entry in enumerate(entries)]
     _unique([environment.name for environment in parsed])
-    origins = {key: raw[key][1] if key in raw else "default" for key in keys()}
-    settings = Settings(
+    origins = {key: raw[key][1] if key in raw else "default" for key in all_keys()}
+    return Settings(
         store=_store(_section("store", raw), variables),
         web=_section("web", raw),
         collect=_section("collect", raw),
@@ -227,11 +219,9 @@ def load(
         origins=origins,
         environments_origin=entries_origin or "found in PATH",
     )
-    _ = settings.control_path
-    return settings
 
 
-def keys() -> list[str]:
+def all_keys() -> list[str]:
     """Return every `section.key`, in the order of the documentation."""
     return [f"{section}.{f.name}" for section, kind in SECTIONS.items() for f in fields(kind)]
 
@@ -285,7 +275,9 @@ def data_home(variables: Mapping[str, str] | None = None) -> Path:
 
 def shown(settings: Settings) -> list[tuple[str, str, str]]:
     """Return key, value as text with secrets masked, and origin of every effective setting."""
-    rows = [(key, masked(_as_text(_value(settings, key))), settings.origins[key]) for key in keys()]
+    rows = [
+        (key, masked(_as_text(_value(settings, key))), settings.origins[key]) for key in all_keys()
+    ]
     for number, environment in enumerate(settings.environments):
         for key in ("name", "kind", *ENVIRONMENT_KEYS[environment.kind]):
             value = masked(_as_text(getattr(environment, key)))
@@ -324,7 +316,7 @@ def _from_environ(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     Only names with a double underscore are ours: Kubernetes gives every pod variables such as
     IGDASH_SERVICE_HOST for a Service called igdash.
     """
-    known = {variable_of(key): key for key in keys()}
+    known = {variable_of(key): key for key in all_keys()}
     for name, text in sorted(variables.items()):
         if not name.startswith(PREFIX) or "__" not in name:
             continue
@@ -436,7 +428,11 @@ def _check_server(url: str) -> None:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise SettingsError(f"store.url: {masked(url)!r} is not a URL: {error}") from error
+        # The error's own text may quote a part of the password.
+        raise SettingsError(
+            f"store.url: {masked(url)!r} is not a URL; special characters in a password are"
+            " written %2F, %40 and so on"
+        ) from error
     if not parts.path.strip("/"):
         raise SettingsError(f"store.url: {masked(url)!r} names no database; write …://user@host/db")
 

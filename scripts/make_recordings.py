@@ -27,6 +27,7 @@ class Piece:
     target: str
     seconds: tuple[float, float] | None = None
     lines: tuple[int, int] | None = None
+    every: int = 1
 
 
 PIECES = (
@@ -40,7 +41,7 @@ PIECES = (
     Piece(source="kubernetes/top_process", target="top_process", lines=(10, 12)),
     Piece(source="kubernetes/profile_cpu", target="profile_cpu", lines=(2, 11)),
     Piece(source="kubernetes/snapshot_process", target="snapshot_process", lines=(0, 1)),
-    Piece(source="host/trace_open_lost", target="host/trace_open"),
+    Piece(source="host/trace_open_lost", target="trace_open.flood", every=20),
 )
 
 README = """# Recordings of a real Inspektor Gadget
@@ -50,20 +51,10 @@ What `igdash demo` replays and the tests read. Each folder is one unbroken piece
 namespaces `production`, `staging` and `demo`; `events.jsonl` holds stdout, `stderr.txt` the log
 where there was one, `NOTE.md` says how it was taken and what was cut. Nothing in a line was changed.
 
-`host/` is a second folder of recordings, taken with `ig run` on one machine: a flood in which the
-kernel's buffer lost events. It can be an environment of its own:
-
-```toml
-[[environments]]
-name = "demo"
-kind = "replay"
-folder = "examples/recordings"
-
-[[environments]]
-name = "demo-host"
-kind = "replay"
-folder = "examples/recordings/host"
-```
+A folder's name is the gadget's, with a part's name after a dot where there are several: all parts of
+a gadget are replayed, one after the other. `trace_open.flood` is a machine of its own on which four
+processes opened files in a tight loop until the kernel's buffer lost events; `replay.json` says that
+it is played in the first round and then in every 20th only.
 
 | folder | lines | bytes | rows by namespace |
 |---|---|---|---|
@@ -107,6 +98,8 @@ def cut(piece: Piece, folder: Path, output: Path) -> str:
     kept = logs[len(logs) * first // len(lines) : len(logs) * last // len(lines)]
     if kept:
         (target / "stderr.txt").write_bytes("".join(kept).encode())
+    if piece.every > 1:
+        (target / "replay.json").write_text(json.dumps({"every": piece.every}) + "\n", "utf-8")
     counts = Counter(row["k8s"]["namespace"] or "-" for line in taken for row in rows_of(line))
     spread = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
     (target / "NOTE.md").write_text(note(source, first, last, len(lines), kept, spread), "utf-8")
@@ -122,18 +115,18 @@ def note(source: Path, first: int, last: int, total: int, logs: list[str], sprea
         if not line.startswith(("stream", "- stream", "info.bin", "- Field", "- Cut", "# "))
         and not line.startswith("Oddity: ig.")
     ]
-    if not original[0].startswith("# "):
-        told.insert(0, "")
+    taken, *rest = [line for line in told if line]
     return "\n".join(
         [
             f"# {source.name}",
+            f"{taken}",
             f"events.jsonl: lines {first + 1} to {last} of {total} recorded ones, unchanged "
             f"(rows by namespace: {spread}; - = none)."
             + (f" stderr.txt: {len(logs)} lines." if logs else " Nothing was logged meanwhile."),
             "",
-            "The whole recording:",
+            "Of the whole recording:",
             "",
-            *(line for line in told if line),
+            *rest,
             "",
         ]
     )

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from igdash.cli.parser import make_parser
+from igdash.cli.parser import make_parser, tidied
 from igdash.domain.errors import IgdashError, SettingsError
 from igdash.domain.text import masked, visible
 
@@ -20,7 +20,7 @@ def run(argv: Sequence[str]) -> int:
     if any("\ud800" <= char <= "\udfff" for word in argv for char in word):
         return complain("the command line holds bytes that are not UTF-8", USAGE)
     try:
-        args = make_parser().parse_args(argv)
+        args = make_parser().parse_args(tidied(argv))
     except SystemExit as leave:  # argparse: 0 after --help, 2 after an error it has printed
         return leave.code if isinstance(leave.code, int) else USAGE
     try:

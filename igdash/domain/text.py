@@ -13,7 +13,12 @@ from typing import Final
 _UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
-_PASSWORD: Final = re.compile(r"(\w://[^\s/:@]*):[^\s/@]+@|(password=)[^\s&'\"]+", re.IGNORECASE)
+_PASSWORD: Final = re.compile(
+    r"(\bpostgres[\w+]*://[^\s/:@]*):[^\s@]+@"  # as SQLAlchemy reads it, slashes included
+    r"|(\w://[^\s/:@]*):[^\s/@]+@"
+    r"|(password=)[^\s&'\"]+",
+    re.IGNORECASE,
+)
 _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -24,7 +29,7 @@ def visible(text: str) -> str:
 
 def masked(text: str) -> str:
     """Return `text` with the passwords of all URLs and connection strings in it replaced by ***."""
-    return _PASSWORD.sub(lambda m: f"{m[1]}:***@" if m[1] else f"{m[2]}***", text)
+    return _PASSWORD.sub(lambda m: f"{m[3]}***" if m[3] else f"{m[1] or m[2]}:***@", text)
 
 
 def _escape(match: re.Match[str]) -> str:

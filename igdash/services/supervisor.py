@@ -115,6 +115,8 @@ class _Keeper:
             code = self._process.poll()
             if code is None:
                 return MAX_DELAY
+            _hang_up(self._process)
+            self._process = None
             self._buried(code)
         if self.child.after and not self._supervisor.is_past_start(self.child.after):
             return MAX_DELAY
@@ -155,7 +157,6 @@ class _Keeper:
 
     def _buried(self, code: int) -> None:
         lived = time.monotonic() - self._born
-        self._process = None
         self.past_start = True
         if code == EXIT_REFUSED:
             self._supervisor.refuse()
@@ -183,8 +184,13 @@ class _Keeper:
             log.error("%s did not end within %.0f s: killed", self.child.name, self.child.grace)
             process.kill()
             process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
+        _hang_up(process)
+
+
+def _hang_up(process: subprocess.Popen[bytes]) -> None:
+    """Close our end of a dead child's stdin."""
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def _cause(code: int) -> str:

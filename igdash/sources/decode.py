@@ -62,7 +62,7 @@ _object: Final = msgspec.json.Decoder(dict[str, Any])
 _loss: Final = msgspec.json.Decoder(Loss)
 
 
-class _NotAnEvent(Exception):
+class NotAnEvent(Exception):
     """A line that cannot be stored as an event; the message is the reason."""
 
 
@@ -156,7 +156,7 @@ def _lines_one_by_one(data: bytes, found: _Found) -> Iterator[str]:
 def _try(read: Callable[[str, _Found], None], line: str, found: _Found, why: str) -> None:
     try:
         read(line, found)
-    except _NotAnEvent as error:
+    except NotAnEvent as error:
         found.reject(line.encode(), f"{why}{error}")
 
 
@@ -170,7 +170,7 @@ def _read_line(line: str, found: _Found) -> None:
     elif text[0] == "[":
         _read_array(text, found)
     else:
-        raise _NotAnEvent(_why_no_container(text))
+        raise NotAnEvent(_why_no_container(text))
 
 
 def _why_no_container(text: str) -> str:
@@ -185,7 +185,7 @@ def _why_no_container(text: str) -> str:
 def _read_array(text: str, found: _Found) -> None:
     """One array is one tick; all of its rows are events or the whole line is malformed."""
     _check_depth(text)
-    events = [_event(row, found.chunk) for row in _split(text)]
+    events = [_event(row, found.chunk) for row in split_rows(text)]
     found.ticks.append(
         NewTick(
             ts=events[0].ts if events else found.chunk.received,
@@ -198,8 +198,11 @@ def _read_array(text: str, found: _Found) -> None:
     found.events.extend(events)
 
 
-def _split(text: str) -> list[str]:
-    """Return the rows of an array: joined with commas and bracketed they are the text again."""
+def split_rows(text: str) -> list[str]:
+    """Return the rows of an array's text: joined with commas and bracketed they are it again.
+
+    Raises `NotAnEvent` when it is no array of objects.
+    """
     plain = text
     try:
         raws = _rows.decode(text)
@@ -208,7 +211,7 @@ def _split(text: str) -> list[str]:
         raws = _retry(_rows, plain)
     rows = [bytes(raw).decode() for raw in raws]
     if any(row[0] != "{" for row in rows):
-        raise _NotAnEvent("an array with an element that is no object")
+        raise NotAnEvent("an array with an element that is no object")
     if plain is text and len(text) == sum(map(len, rows)) + max(len(rows), 1) + 1:
         return rows
     return [text[start:end] for start, end in _spans(plain, rows)]
@@ -251,7 +254,7 @@ def _without_surrogates(text: str, error: Exception) -> str:
     """
     plain = _SURROGATE.sub(r"\\ufffd", text)
     if plain == text:
-        raise _NotAnEvent(_reason(error)) from error
+        raise NotAnEvent(_reason(error)) from error
     return plain
 
 
@@ -259,7 +262,7 @@ def _retry(decoder: msgspec.json.Decoder[_T], text: str) -> _T:
     try:
         return decoder.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _NotAnEvent(_reason(error)) from error
+        raise NotAnEvent(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:
@@ -286,7 +289,7 @@ def _check_depth(text: str) -> None:
         elif char in "}]":
             depth -= 1
     if deepest > MAX_DEPTH:
-        raise _NotAnEvent(f"nested too deeply: {deepest} levels, at most {MAX_DEPTH}")
+        raise NotAnEvent(f"nested too deeply: {deepest} levels, at most {MAX_DEPTH}")
 
 
 def _timestamp(raw: bytes) -> int:
@@ -375,7 +378,7 @@ def _read_loss(line: str, found: _Found) -> None:
     try:
         found.losses.append(_loss.decode(line))
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _NotAnEvent(_reason(error)) from error
+        raise NotAnEvent(_reason(error)) from error
 
 
 def _read_logs(found: _Found) -> None:

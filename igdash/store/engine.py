@@ -113,8 +113,9 @@ def reader_engine(url: str) -> Engine:
         )
     return create_engine(
         parse_url(url),
-        connect_args=_PG_LIVENESS
-        | {"options": "-c default_transaction_read_only=on -c statement_timeout=30000"},
+        connect_args=_postgres_args(
+            url, "-c default_transaction_read_only=on -c statement_timeout=30000"
+        ),
         isolation_level="REPEATABLE READ",
         pool_size=8,
         max_overflow=READERS - 8,
@@ -131,12 +132,21 @@ def writer_engine(url: str) -> Engine:
         return _sqlite_engine(path, "rw", _WRITER_PRAGMAS, WRITER_BUSY_S, "BEGIN IMMEDIATE", pool=1)
     return create_engine(
         parse_url(url),
-        connect_args=_PG_LIVENESS | {"options": "-c idle_in_transaction_session_timeout=60000"},
+        connect_args=_postgres_args(url, "-c idle_in_transaction_session_timeout=60000"),
         pool_size=1,
         max_overflow=0,
         pool_timeout=1,
         hide_parameters=True,
     )
+
+
+def _postgres_args(url: str, options: str) -> dict[str, Any]:
+    theirs = parse_url(url).query
+    if isinstance(given := theirs.get("options"), str):
+        options = f"{given} {options}"
+    return {key: value for key, value in _PG_LIVENESS.items() if key not in theirs} | {
+        "options": options
+    }
 
 
 def _sqlite_engine(

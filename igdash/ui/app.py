@@ -70,7 +70,8 @@ def create_app(services: WebServices, server: Flask) -> Dash:
     for view in _VIEWS:
         view.register(app, services)
     _refuse_unknown_callbacks(app, server)
-    _set_page_headers(app, server)
+    _allow_inline_scripts(app, server)
+    _mark_missing_pages(server)
     return app
 
 
@@ -91,36 +92,17 @@ def _refuse_unknown_callbacks(app: Dash, server: Flask) -> None:
         return Response(problem, status=400, content_type="application/problem+json")
 
 
-def _set_page_headers(app: Dash, server: Flask) -> None:
-    """Give every document its policy, and the status 404 when its address names no view."""
-    policies: list[str] = []
+def _allow_inline_scripts(app: Dash, server: Flask) -> None:
+    """Name the inline scripts of the document to the content security policy (`api.security`)."""
+    server.config["SCRIPT_HASHES"] = (*app.csp_hashes(), csp_source(THEME_SCRIPT))
+
+
+def _mark_missing_pages(server: Flask) -> None:
+    """Give the document the status 404 when its address names no view (it says so as well)."""
 
     @server.after_request
-    def headers(response: Response) -> Response:
-        if response.mimetype != "text/html":
-            return response
-        if not policies:
-            policies.append(_policy([*app.csp_hashes(), csp_source(THEME_SCRIPT)]))
-        response.headers["Content-Security-Policy"] = policies[0]
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "same-origin"
-        if response.status_code == 200 and not is_view(request.path):
+    def mark(response: Response) -> Response:
+        is_page = response.status_code == 200 and response.mimetype == "text/html"
+        if is_page and not is_view(request.path):
             response.status_code = 404
         return response
-
-
-def _policy(script_hashes: list[str]) -> str:
-    """Return the content security policy. AG Grid writes style elements, hence `unsafe-inline` there."""
-    rules = {
-        "default-src": "'self'",
-        "script-src": " ".join(["'self'", *script_hashes]),
-        "style-src": "'self' 'unsafe-inline'",
-        "img-src": "'self' data:",
-        "font-src": "'self' data:",
-        "connect-src": "'self'",
-        "object-src": "'none'",
-        "base-uri": "'none'",
-        "form-action": "'self'",
-        "frame-ancestors": "'none'",
-    }
-    return "; ".join(f"{name} {value}" for name, value in rules.items())

@@ -14,7 +14,7 @@ from dash import Dash, html
 from dash.development.base_component import Component
 
 from igdash.domain.gadgets import Category, Gadget
-from igdash.ui.looks import look
+from igdash.ui.looks import by_use, look
 from igdash.ui.markup import aria, data, icon
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ CATEGORY_TITLES = {
 
 def layout(services: WebServices) -> Component:
     """Return the page with the whole catalogue."""
-    catalogue = services.gadgets.all()
+    catalogue = by_use(services.gadgets.all())
     return html.Div(
         [
             html.Div(

@@ -54,6 +54,12 @@ _BY_NAME = {
 }
 
 
+_FIRST = (
+    *("trace_tcp", "trace_dns", "trace_sni", "trace_exec", "trace_open", "top_tcp", "top_process"),
+    *("top_file", "snapshot_process", "snapshot_socket", "trace_signal", "trace_oomkill"),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """How a gadget's icon is drawn: two upper-case letters, the name of a colour token."""
@@ -73,6 +79,12 @@ def look(gadget: Gadget) -> Look:
     else:
         letters = words[-1][:2] if len(words) < 3 else words[1][0] + words[2][0]
     return Look(letters=letters.upper(), color=_BY_CATEGORY[gadget.category])
+
+
+def by_use(gadgets: Iterable[Gadget]) -> list[Gadget]:
+    """Return the gadgets with those most asked for first; the others keep their order."""
+    rank = {name: number for number, name in enumerate(_FIRST)}
+    return sorted(gadgets, key=lambda gadget: rank.get(gadget.name, len(rank)))
 
 
 def catalogue_entries(gadgets: Iterable[Gadget]) -> list[dict[str, str]]:

@@ -23,7 +23,7 @@ def sqlite_time(ns: str) -> str:
 
 
 def postgres_time(ns: str) -> str:
-    rest = f"((({ns}) % {SECOND} + {SECOND}) % {SECOND})"
+    rest = f"mod(mod({ns}, {SECOND}) + {SECOND}, {SECOND})"
     moment = f"(timestamp '1970-01-01' + (({ns} - {rest}) / {SECOND}) * interval '1 second')"
     return (
         f"(to_char({moment}, 'YYYY-MM-DD\"T\"HH24:MI:SS') || '.'"

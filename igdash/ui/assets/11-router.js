@@ -33,7 +33,10 @@
     route.view === "start" ? "Start " + ig.gadget(route.id).title : TITLES[route.view];
 
   /** Set the page's title; views with a better name than the default call it when they know it. */
-  ig.title = (text) => { document.title = text + " · igdash"; };
+  ig.title = (text) => {
+    document.title = text + " · igdash";
+    ig.setText(ig.$("topbar-title"), text);
+  };
 
   const show = (route, first) => {
     for (const view of VIEWS) {

@@ -40,7 +40,7 @@
 
   const poll = async () => {
     try {
-      const [page, stats] = await Promise.all([ig.api("/api/sessions?state=running&limit=200"), ig.api("/api/stats")]);
+      const [page, stats] = await Promise.all([ig.api("/api/sessions?state=starting,running,stopping&limit=500"), ig.api("/api/stats")]);
       if (live.status === "open") return;
       setStatus("polling");
       const sessions = Object.fromEntries(page.sessions.map((s) => [s.id, s]));

@@ -10,6 +10,7 @@
   const typing = (node) => node && (node.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(node.tagName));
 
   /** Register a key: "p", "/", "?", "Escape", "ArrowDown" or a sequence "g s".
+      `label: "-"` keeps one of several alike out of the sheet.
       Options: view (only there), group (heading in the sheet), label (how the sheet writes it).
       fn(event) may answer false to let the browser go on with the key. */
   ig.key = (keys, help, fn, { view = null, group = null, label = null } = {}) => {
@@ -39,7 +40,8 @@
 
   const sheet = () => {
     const groups = new Map();
-    for (const entry of known.filter(fits)) {
+    const listed = (entry) => fits(entry) && entry.label !== "-";
+    for (const entry of known.filter(listed)) {
       if (!groups.has(entry.group)) groups.set(entry.group, []);
       groups.get(entry.group).push(entry);
     }

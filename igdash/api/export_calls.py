@@ -1,0 +1,58 @@
+"""The streamed file of a session's events."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from flask import Response
+
+from igdash.api import schemas as s
+from igdash.api.routes import Call, Route
+from igdash.api.types import ns_of
+from igdash.api.validate import Invalid
+from igdash.domain.sessions import Session
+from igdash.services.exports import Export, Format
+from igdash.services.web import WebServices
+
+_TYPES = {
+    Format.JSONL: "application/x-ndjson",
+    Format.CSV: "text/csv; charset=utf-8; header=present",
+}
+
+
+def file_name(session: Session, wanted: Export) -> str:
+    """Return a name for the file, made of harmless characters only."""
+    parts = [session.spec.gadget, session.spec.target.namespace, session.id]
+    stem = "-".join(
+        re.sub(r"[^A-Za-z0-9_.]+", "-", part).strip("-.")[:60] for part in parts if part
+    )
+    return f"{stem}{'.plain' if wanted.plain else ''}.{wanted.format.value}"
+
+
+def export(services: WebServices, call: Call) -> Response:
+    """Answer the file, streamed."""
+    q: s.ExportQuery = call.query
+    known = [one.value for one in Format]
+    if q.format not in known:
+        raise Invalid("query", {"format": f"must be one of {', '.join(known)}"})
+    wanted = Export(format=Format(q.format), plain=q.plain, start=ns_of(q.start), end=ns_of(q.end))
+    session = services.sessions.get(call.path["id"])
+    body: Iterator[bytes] = services.exports.open(session.id, wanted)
+    response = Response(body, content_type=_TYPES[wanted.format])
+    response.headers["Content-Disposition"] = f'attachment; filename="{file_name(session, wanted)}"'
+    return response
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/api/sessions/{id}/export",
+        summary="All events as a streamed file: format=jsonl or csv; plain=true = as the gadget "
+        "printed them",
+        handler=export,
+        query=s.ExportQuery,
+        media=("application/x-ndjson", "text/csv"),
+        errors=(400, 404, 409, 503),
+    ),
+)

@@ -1,0 +1,488 @@
+"""What goes over the wire: the types that validate requests, shape answers and make the OpenAPI
+document, so that the three cannot disagree."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, field
+
+from igdash.api.types import Moment
+
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+"""RFC 3339 UTC with nine decimals."""
+Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Limit = Annotated[int, Meta(ge=1, le=1_000)]
+Raw = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
+"""The object exactly as the gadget delivered it: same keys, same number texts."""
+
+
+class Strict(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A request: unknown names are errors."""
+
+
+class Answer(msgspec.Struct, kw_only=True):
+    """A response."""
+
+
+# ---------------------------------------------------------------- requests
+
+
+class TargetIn(Strict):
+    """Whom to watch; empty = all. Comma lists and `!name` as in IG."""
+
+    namespace: str = ""
+    pod: str = ""
+    container: str = ""
+    node: str = ""
+    selector: str = ""
+
+
+class StopAfterIn(Strict):
+    """When the session ends by itself."""
+
+    seconds: Annotated[float, Meta(gt=0, le=31_536_000)] | None = None
+    events: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+
+
+class SessionIn(Strict):
+    """A session to start."""
+
+    gadget: Annotated[str, Meta(min_length=1, max_length=200)]
+    environment: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: Annotated[str, Meta(max_length=200)] = ""
+    target: TargetIn = field(default_factory=TargetIn)
+    params: dict[str, str | bool | int | float] = field(default_factory=dict)
+    stop_after: StopAfterIn | None = None
+
+
+class SessionsQuery(Strict):
+    """Which sessions. `sort` is a column, `-` before it = descending."""
+
+    state: list[str] = field(default_factory=list)
+    gadget: str = ""
+    namespace: str = ""
+    environment: str = ""
+    q: str = ""
+    sort: str = "-started"
+    limit: Limit = 50
+    cursor: str = ""
+    offset: Seq = 0
+    spark: Annotated[int, Meta(ge=0, le=200)] = 0
+
+
+class EventsQuery(Strict):
+    """Which events: upwards from `after`, or downwards from `before`."""
+
+    after: Seq | None = None
+    before: Seq | None = None
+    limit: Limit = 100
+    start: Moment | None = field(default=None, name="from")
+    end: Moment | None = field(default=None, name="to")
+
+
+class MergedQuery(Strict):
+    """Events of several sessions in time order."""
+
+    session: Annotated[list[str], Meta(min_length=1, max_length=50)]
+    start: Moment | None = field(default=None, name="from")
+    end: Moment | None = field(default=None, name="to")
+    limit: Limit = 100
+    cursor: str = ""
+
+
+class WindowQuery(Strict):
+    """A time window in equal slices."""
+
+    start: Moment | None = field(default=None, name="from")
+    end: Moment | None = field(default=None, name="to")
+    buckets: Limit = 120
+
+
+class LimitQuery(Strict):
+    """How many of the newest."""
+
+    limit: Limit = 1_000
+
+
+class AfterQuery(Strict):
+    """What follows `after`."""
+
+    after: Seq = 0
+    limit: Limit = 500
+
+
+class TicksQuery(Strict):
+    """Ticks below `before`."""
+
+    before: Seq | None = None
+    limit: Limit = 100
+
+
+class ExportQuery(Strict):
+    """What to export, and how. `plain` = only what the gadget printed (JSONL)."""
+
+    format: str = "jsonl"
+    plain: bool = False
+    start: Moment | None = field(default=None, name="from")
+    end: Moment | None = field(default=None, name="to")
+
+
+class GadgetsQuery(Strict):
+    """Which gadgets; `brief` leaves parameters and fields out."""
+
+    environment: str = ""
+    brief: bool = False
+
+
+# ---------------------------------------------------------------- sessions
+
+
+class TargetOut(Answer):
+    """Whom the session watches; empty = all."""
+
+    namespace: str
+    pod: str
+    container: str
+    node: str
+    selector: str
+
+
+class StopAfterOut(Answer):
+    """When it ends by itself; null = never."""
+
+    seconds: float | None
+    events: int | None
+
+
+class NodesOut(Answer):
+    """How many nodes the session should cover, and does."""
+
+    expected: int
+    connected: int
+
+
+class SessionOut(Answer, omit_defaults=True):
+    """A session with its exact counters."""
+
+    id: str
+    name: str
+    gadget: str
+    title: str
+    environment: str
+    target: TargetOut
+    params: dict[str, str]
+    stop_after: StopAfterOut
+    state: str
+    reason: str | None
+    created: Time
+    started: Time | None
+    stopped: Time | None
+    first_event: Time | None
+    last_event: Time | None
+    events: int
+    ticks: int
+    lost: int
+    malformed: int
+    logs: int
+    received: int
+    bytes: int
+    rate: float
+    nodes: NodesOut
+    last_seq: int
+    command: list[str]
+    info: dict[str, str]
+    spark: list[int] | None = None
+
+
+class SessionsOut(Answer):
+    """One page of sessions."""
+
+    sessions: list[SessionOut]
+    next: str | None
+    total: int
+
+
+class DeletedOut(Answer):
+    """The session that is gone."""
+
+    id: str
+    deleted: bool
+
+
+# ---------------------------------------------------------------- history
+
+
+class EventOut(Answer):
+    """One event."""
+
+    seq: int
+    ts: Time
+    node: str
+    source: str
+    data: Raw
+
+
+class SessionEventOut(Answer):
+    """One event with the session it belongs to."""
+
+    session: str
+    seq: int
+    ts: Time
+    node: str
+    source: str
+    data: Raw
+
+
+class EventsOut(Answer):
+    """Events in seq order; `next` is the `after` (or `before`) that continues, null = end."""
+
+    events: list[EventOut]
+    first_seq: int
+    last_seq: int
+    next: int | None
+
+
+class MergedOut(Answer):
+    """Events in time order; `next` is the cursor that continues, null = end."""
+
+    events: list[SessionEventOut]
+    next: str | None
+
+
+class LossOut(Answer):
+    """A loss record. `exact` false: the count is a lower bound (0 = unknown)."""
+
+    node: str
+    start: Time = field(name="from")
+    end: Time = field(name="to")
+    count: int
+    cause: str
+    detail: str
+    exact: bool
+
+
+class LossesOut(Answer):
+    """Loss records, oldest first; `total` counts all lost events."""
+
+    losses: list[LossOut]
+    total: int
+
+
+class BucketOut(Answer):
+    """One bar: `from` inclusive, `to` exclusive."""
+
+    start: Time = field(name="from")
+    end: Time = field(name="to")
+    events: int
+    lost: int
+
+
+class HistogramOut(Answer):
+    """Equal slices of time."""
+
+    buckets: list[BucketOut]
+
+
+class TickOut(Answer):
+    """One delivery of an array gadget: rows `first_seq … first_seq + events - 1`."""
+
+    tick: int
+    ts: Time
+    node: str
+    source: str
+    first_seq: int
+    events: int
+
+
+class TicksOut(Answer):
+    """Ticks, newest first."""
+
+    ticks: list[TickOut]
+    total: int
+
+
+class TickEventsOut(Answer):
+    """One tick with its rows."""
+
+    tick: TickOut
+    events: list[EventOut]
+
+
+class LogOut(Answer):
+    """A line of the session's log."""
+
+    n: int
+    ts: Time
+    level: str
+    node: str
+    text: str
+
+
+class LogsOut(Answer):
+    """Log lines in order."""
+
+    logs: list[LogOut]
+    total: int
+
+
+class MalformedOut(Answer):
+    """A line that was no event; `raw` as text, cut; `size` its full length in bytes."""
+
+    n: int
+    ts: Time
+    node: str
+    at_seq: int
+    size: int
+    reason: str
+    raw: str
+
+
+class MalformedListOut(Answer):
+    """Kept lines in order."""
+
+    malformed: list[MalformedOut]
+    total: int
+
+
+# ---------------------------------------------------------------- gadgets
+
+
+class FieldOut(Answer):
+    """One field of a data source; widths in characters."""
+
+    name: str
+    kind: str
+    description: str
+    hidden: bool
+    width: int
+    min_width: int
+    max_width: int
+    align_right: bool
+    ellipsis: str
+    alias: str
+    template: str
+    one_of: list[str]
+
+
+class SourceOut(Answer):
+    """One data source; `array` = rows come in ticks."""
+
+    name: str
+    array: bool
+    fields: list[FieldOut]
+
+
+class FieldsOut(Answer):
+    """The data sources of a session."""
+
+    sources: list[SourceOut]
+
+
+class ParamOut(Answer):
+    """One parameter; `target` ones are set through the session's target."""
+
+    name: str
+    key: str
+    type: str
+    default: str
+    title: str
+    description: str
+    alias: str
+    one_of: list[str]
+    required: bool
+    advanced: bool
+    target: bool
+
+
+class GadgetOut(Answer, omit_defaults=True):
+    """A gadget; `running` counts its sessions that have not ended."""
+
+    name: str
+    title: str
+    description: str
+    category: str
+    delivery: str
+    running: int
+    notes: list[str]
+    params: list[ParamOut] | None = None
+    sources: list[SourceOut] | None = None
+
+
+class GadgetsOut(Answer):
+    """The catalogue."""
+
+    gadgets: list[GadgetOut]
+
+
+class EnvironmentOut(Answer):
+    """An environment and whether it answers; `reason` says why not and what to do."""
+
+    name: str
+    kind: str
+    health: str
+    reason: str
+    version: str
+    nodes: list[str]
+    gadgets: list[str]
+    suggestions: dict[str, list[str]]
+
+
+class EnvironmentsOut(Answer):
+    """Every configured environment."""
+
+    environments: list[EnvironmentOut]
+
+
+class CommandOut(Answer):
+    """A command line that does the same."""
+
+    label: str
+    text: str
+
+
+class CheckOut(Answer):
+    """What is wrong (empty = can be started), and what one would type instead."""
+
+    problems: dict[str, str]
+    commands: list[CommandOut]
+
+
+# ---------------------------------------------------------------- health
+
+
+class StatsNow(Answer):
+    """The collector now; rates in events/s, `lag_ms` the age of the oldest uncommitted byte."""
+
+    rate: float
+    lag_ms: float
+    backlog_bytes: int
+    sessions: int
+    trouble: str
+    collector: str
+
+
+class StatsOut(Answer):
+    """The collector now, and the store's totals."""
+
+    version: str
+    stats: StatsNow
+    totals: dict[str, int]
+
+
+class HealthOut(Answer):
+    """The web server answers."""
+
+    status: str
+    version: str
+
+
+class ReadyOut(Answer):
+    """Store and collector answer too."""
+
+    status: str
+    checks: dict[str, str]
+
+
+AnyJson = dict[str, Any]

@@ -1,0 +1,126 @@
+"""Calls about igdash itself: gadgets, environments, figures, health."""
+
+from __future__ import annotations
+
+import msgspec
+from flask import Response
+
+from igdash import __version__
+from igdash.api import schemas as s
+from igdash.api import shapes
+from igdash.api.metrics import exposition
+from igdash.api.problems import problem
+from igdash.api.routes import Call, Route
+from igdash.services.live import stats_now
+from igdash.services.web import WebServices
+
+
+def gadgets(services: WebServices, call: Call) -> s.GadgetsOut:
+    """Answer the catalogue."""
+    q: s.GadgetsQuery = call.query
+    running = services.gadgets.running()
+    return s.GadgetsOut(
+        gadgets=[
+            shapes.gadget(one, running.get(one.name, 0), brief=q.brief)
+            for one in services.gadgets.all(q.environment)
+        ]
+    )
+
+
+def gadget(services: WebServices, call: Call) -> s.GadgetOut:
+    """Answer one gadget with its parameters and fields."""
+    one = services.gadgets.get(call.path["name"])
+    return shapes.gadget(one, services.gadgets.running().get(one.name, 0))
+
+
+def environments(services: WebServices, _call: Call) -> s.EnvironmentsOut:
+    """Answer the environments."""
+    found = services.gadgets.environments()
+    return s.EnvironmentsOut(environments=[shapes.environment(one) for one in found])
+
+
+def stats(services: WebServices, _call: Call) -> s.StatsOut:
+    """Answer rates, lag and sizes."""
+    return s.StatsOut(
+        version=__version__,
+        stats=msgspec.convert(stats_now(services.health.pulse()), s.StatsNow),
+        totals=dict(services.health.totals()),
+    )
+
+
+def healthz(_services: WebServices, _call: Call) -> s.HealthOut:
+    """Answer that this process answers."""
+    return s.HealthOut(status="ok", version=__version__)
+
+
+def readyz(services: WebServices, _call: Call) -> s.ReadyOut | Response:
+    """Answer whether store and collector answer as well."""
+    troubles = services.health.troubles()
+    if troubles:
+        detail = "; ".join(f"{part}: {why}" for part, why in troubles.items())
+        return problem(503, detail, troubles)
+    return s.ReadyOut(status="ready", checks={"store": "ok", "collector": "ok"})
+
+
+def metrics(services: WebServices, _call: Call) -> Response:
+    """Answer figures for Prometheus."""
+    return Response(exposition(services), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/api/gadgets",
+        summary="The catalogue, with how many sessions of each gadget run",
+        handler=gadgets,
+        query=s.GadgetsQuery,
+        response=s.GadgetsOut,
+    ),
+    Route(
+        method="GET",
+        path="/api/gadgets/{name}",
+        summary="One gadget with its parameters and fields",
+        handler=gadget,
+        response=s.GadgetOut,
+    ),
+    Route(
+        method="GET",
+        path="/api/environments",
+        summary="Every environment, whether it answers, its nodes",
+        handler=environments,
+        response=s.EnvironmentsOut,
+        errors=(400,),
+    ),
+    Route(
+        method="GET",
+        path="/api/stats",
+        summary="Write rate, lag, backlog and totals",
+        handler=stats,
+        response=s.StatsOut,
+        errors=(400, 503),
+    ),
+    Route(
+        method="GET",
+        path="/healthz",
+        summary="Whether the web server answers",
+        handler=healthz,
+        response=s.HealthOut,
+        errors=(400,),
+    ),
+    Route(
+        method="GET",
+        path="/readyz",
+        summary="Whether store and collector answer too; 503 says what does not",
+        handler=readyz,
+        response=s.ReadyOut,
+        errors=(400, 503),
+    ),
+    Route(
+        method="GET",
+        path="/metrics",
+        summary="Figures for Prometheus",
+        handler=metrics,
+        media=("text/plain",),
+        errors=(400, 503),
+    ),
+)

@@ -1,0 +1,56 @@
+"""export: whole sessions to a file or to stdout, in constant memory.
+
+A file is written beside its place and moved there at the end: what has the wanted name is whole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from igdash.bootstrap import open_desk
+from igdash.cli.context import settings_of
+from igdash.cli.main import OK
+from igdash.domain.errors import InvalidQuery
+from igdash.services.exports import Export, Format
+
+
+def export(args: argparse.Namespace) -> int:
+    """Write the sessions' events one after the other."""
+    wanted = Export(format=Format(args.format), plain=args.plain)
+    if wanted.format is Format.CSV and len(args.ids) > 1:
+        raise InvalidQuery("--format csv", "takes one session: each gadget has columns of its own")
+    desk = open_desk(settings_of(args))
+    streams = [desk.exports.open(desk.sessions.resolve(prefix), wanted) for prefix in args.ids]
+    if args.output == "-":
+        _copy(streams, sys.stdout.buffer)
+    else:
+        _write(streams, Path(args.output))
+    return OK
+
+
+def _copy(streams: list[Iterator[bytes]], out: BinaryIO) -> None:
+    for stream in streams:
+        for block in stream:
+            out.write(block)
+    out.flush()
+
+
+def _write(streams: list[Iterator[bytes]], path: Path) -> None:
+    if path.exists() and not path.is_file():  # a pipe or a device
+        with path.open("wb") as out:
+            _copy(streams, out)
+        return
+    number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(number, "wb") as out:
+            _copy(streams, out)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,342 @@
+"""The collector: owns every running session, whoever looks at it or does not.
+
+It starts gadgets through the sources, gives each session a lane to the one writer, ends sessions
+whose time is over, and puts everything back as it was after a restart. It knows the store and the
+sources only through their ports.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from igdash import __version__
+from igdash.domain.commands import check_spec
+from igdash.domain.control import Advance, CollectorStats
+from igdash.domain.environments import EnvironmentStatus
+from igdash.domain.errors import (
+    CollectorUnavailable,
+    GadgetNotFound,
+    InvalidSpec,
+    SessionNotFound,
+    WrongState,
+)
+from igdash.domain.events import Decoded
+from igdash.domain.gadgets import Gadget
+from igdash.domain.ports import Catalogue, Decode, EventWriter, SessionBatch, Source
+from igdash.domain.sessions import NewSession, Session, SessionId, SessionSpec, SessionState
+from igdash.domain.times import NS, now_ns
+from igdash.services.disk import DiskGuard, Ledger
+from igdash.services.heartbeat import Heartbeat
+from igdash.services.lane import Lane
+from igdash.services.lifecycle import Run
+from igdash.services.limits import CollectorLimits
+from igdash.services.memory import rss_bytes
+from igdash.services.pollers import Pollers
+from igdash.services.resume import Resumption
+from igdash.services.spool import Spool
+from igdash.services.writer import WriterLoop
+
+log = logging.getLogger(__name__)
+
+Subscriber = Callable[[Sequence[Advance]], None]
+Reap = Callable[[SessionId], str]
+
+
+def _exit(error: BaseException) -> None:
+    """End the process: the supervisor starts a fresh one, which resumes from what is stored."""
+    log.critical("the collector ends: %s", error)
+    logging.shutdown()
+    os._exit(70)
+
+
+class Collector:
+    """Collects. All methods are thread-safe.
+
+    `writer` opens the store and is called on the writer thread. `reap` ends a gadget process that
+    a killed collector left behind and says what it found, "" for nothing. `fatal` is called when
+    the writer cannot go on; by default the process ends.
+    """
+
+    def __init__(
+        self,
+        *,
+        writer: Callable[[], EventWriter],
+        sources: Mapping[str, Source],
+        catalogue: Catalogue,
+        decode: Decode,
+        state_dir: Path,
+        limits: CollectorLimits | None = None,
+        reap: Reap = lambda _: "",
+        fatal: Callable[[BaseException], None] = _exit,
+    ) -> None:
+        self._sources = sources
+        self._catalogue = catalogue
+        self._decode = decode
+        self._limits = limits or CollectorLimits()
+        self._state_dir = state_dir
+        self._spool_dir = state_dir / "spool"
+        self._reap = reap
+        self._guard = DiskGuard(state_dir, self._limits.reserve_bytes)
+        self._ledger = Ledger(state_dir)
+        self._heartbeat = Heartbeat(state_dir)
+        self._writer = WriterLoop(
+            open_writer=writer, limits=self._limits, publish=self._published, fatal=fatal
+        )
+        self._pollers = Pollers(sources, self._limits.status_every, self._tick)
+        self._lock = threading.Lock()
+        self._runs: dict[SessionId, Run] = {}
+        self._subscribers: list[Subscriber] = []
+        self._started = now_ns()
+        self._down = True
+        self._ledger_open = False
+
+    # ------------------------------------------------------------ life
+
+    def start(self) -> None:
+        """Open the store, take up what was running, begin. Raises `AlreadyRunning`, `StoreError`."""
+        self._spool_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        beat = self._heartbeat.read()
+        self._guard.start()
+        kept = self._ledger.start()
+        self._writer.start()
+        points = self._writer.call(lambda store: store.unfinished(), self._limits.call_timeout)
+        resumption = Resumption(self._sources, beat, self._reap, now_ns())
+        for point in points:
+            lane = self._lane(point.session.id, committed=point.spool_offset)
+            lane.lost = point.session.lost
+            lane.lose(kept.get(point.session.id, ()))
+            run = self._run(point.session, lane, resumption.gap(point.session))
+            resumption.add(run)
+        self._ledger_open = bool(kept)
+        self._down = False
+        self._pollers.start()
+        resumption.go()
+        resumption.warn_of_strangers(self._spool_dir)
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End all gadgets gracefully, store their tails, leave the sessions to be resumed."""
+        self._down = True
+        until = now_ns() + int(timeout * NS)
+        runs = self.runs()
+        for run in runs:
+            run.suspend()
+        self._pollers.stop()
+        for run in runs:
+            if not run.join(max((until - now_ns()) / NS, 0.1)):
+                log.warning("session %s: its gadget did not end in time", run.id)
+        self._beat()
+        lanes = self._writer.lanes()
+        self._writer.stop(max((until - now_ns()) / NS, 2.0))
+        left = {lane.session: lane.pending_losses() for lane in lanes}
+        self._ledger.write({session: losses for session, losses in left.items() if losses})
+        for lane in lanes:
+            lane.spool.close()
+
+    def _lane(self, session: SessionId, committed: int = 0) -> Lane:
+        spool = Spool(
+            self._spool_dir,
+            session,
+            committed=committed,
+            max_bytes=self._limits.max_spool_bytes,
+            segment_bytes=self._limits.segment_bytes,
+        )
+        if spool.torn:
+            log.warning("session %s: dropped %d torn bytes of its spool", session, spool.torn)
+        return Lane(session, spool, self._decode, self._guard, self._writer.wake)
+
+    def _run(self, session: Session, lane: Lane, gap_from: int | None = None) -> Run:
+        run = Run(
+            session,
+            lane,
+            stop_timeout=self._limits.stop_timeout,
+            over=self._over,
+            gap_from=gap_from,
+        )
+        with self._lock:
+            self._runs[run.id] = run
+        self._writer.add(lane)
+        return run
+
+    def _over(self, run: Run) -> None:
+        with self._lock:
+            self._runs.pop(run.id, None)
+
+    def runs(self) -> list[Run]:
+        """Return the sessions that are not over, as they are now."""
+        with self._lock:
+            return list(self._runs.values())
+
+    # ------------------------------------------------------------ what people ask for
+
+    def start_session(self, spec: SessionSpec) -> Session:
+        """Validate, store and start a session.
+
+        Raises `InvalidSpec`; a gadget that cannot be started gives a session in state `failed`
+        whose reason says why. Raises `StoreBusy` when it cannot be stored now.
+        """
+        self._refuse_when_down()
+        gadget, source = self._checked(spec)
+        session = SessionId(secrets.token_hex(6))
+        new = NewSession(
+            id=session,
+            spec=spec,
+            created=now_ns(),
+            sources=gadget.sources,
+            command=source.command(session, spec),
+            info=source.info(spec),
+        )
+        stored = self._writer.call(lambda store: store.create(new), self._limits.call_timeout)
+        run = self._run(stored, self._lane(session))
+        run.open(source)
+        if run.ended_event.is_set() and not run.over_event.wait(5):
+            return replace(run.latest, state=run.state)
+        return run.latest
+
+    def _checked(self, spec: SessionSpec) -> tuple[Gadget, Source]:
+        problems: dict[str, str] = {}
+        source = self._sources.get(spec.environment)
+        if source is None:
+            known = ", ".join(sorted(self._sources)) or "none"
+            problems["environment"] = f"no environment {spec.environment!r}; configured: {known}"
+        gadget: Gadget | None = None
+        try:
+            gadget = self._catalogue.get(spec.gadget)
+            problems.update(check_spec(gadget, spec))
+        except GadgetNotFound as error:
+            problems["gadget"] = str(error)
+        if gadget is None or source is None or problems:
+            raise InvalidSpec(problems)
+        offered = self._pollers.status(spec.environment).gadgets
+        if offered and gadget.name not in offered:
+            raise InvalidSpec({"gadget": f"{spec.environment} does not have {gadget.name}"})
+        return gadget, source
+
+    def stop_session(self, session: SessionId) -> None:
+        """Begin a graceful stop. Raises `SessionNotFound`, `WrongState` when it already ended."""
+        self._refuse_when_down()
+        run = self._find(session)
+        if run is not None and not run.ended_event.is_set():
+            run.stop("")
+            return
+        state = run.state if run is not None else self._stored_state(session)
+        raise WrongState(f"session {session} is {state} already")
+
+    def delete_session(self, session: SessionId) -> None:
+        """Hide it at once, end its gadget, delete its rows behind. Raises `SessionNotFound`."""
+        self._refuse_when_down()
+        run = self._find(session)
+
+        def hide(store: EventWriter) -> None:
+            store.hide(session)
+            if run is not None:
+                self._writer.forget(session)
+                run.lane.discard()
+
+        self._writer.call(hide, self._limits.call_timeout)
+        if run is not None:
+            run.discard()
+        self._writer.purge_soon()
+
+    def _find(self, session: SessionId) -> Run | None:
+        with self._lock:
+            return self._runs.get(session)
+
+    def _stored_state(self, session: SessionId) -> SessionState:
+        """Return the state of a session that is not collected here. Raises `SessionNotFound`.
+
+        An empty batch adds nothing, and its advance tells the state.
+        """
+        batch = SessionBatch(session=session, decoded=Decoded(), received=0, spool_offset=0)
+        advances = self._writer.call(lambda store: store.append([batch]), self._limits.call_timeout)
+        if not advances:
+            raise SessionNotFound(f"no session {session}")
+        return advances[0].state
+
+    def _refuse_when_down(self) -> None:
+        if self._down:
+            raise CollectorUnavailable("the collector is going down")
+
+    # ------------------------------------------------------------ what it tells
+
+    def environments(self) -> Sequence[EnvironmentStatus]:
+        """Return what is known of each environment, as of the last look (≤ 10 s ago)."""
+        return self._pollers.statuses()
+
+    def subscribe(self, callback: Subscriber) -> Callable[[], None]:
+        """Call back after every commit, from the writer thread: it must return at once and never
+        raise. Return what ends it."""
+        with self._lock:
+            self._subscribers = [*self._subscribers, callback]
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._subscribers = [c for c in self._subscribers if c is not callback]
+
+        return unsubscribe
+
+    def stats(self) -> CollectorStats:
+        """Return how collecting is doing."""
+        lanes = self._writer.lanes()
+        oldest = min(
+            (at for lane in lanes if (at := lane.spool.oldest()) is not None), default=None
+        )
+        meter = self._writer.meter
+        return CollectorStats(
+            pid=os.getpid(),
+            started=self._started,
+            version=__version__,
+            sessions=len(self.runs()),
+            rate=meter.rate(),
+            lag_ms=0.0 if oldest is None else max(now_ns() - oldest, 0) / 1e6,
+            backlog_bytes=sum(lane.spool.unread for lane in lanes),
+            commits=meter.commits,
+            events=meter.events,
+            trouble="; ".join(filter(None, (self._disk_trouble(), meter.trouble()))),
+            rss_bytes=rss_bytes(),
+        )
+
+    def _disk_trouble(self) -> str:
+        full = self._guard.full
+        where = self._state_dir
+        return f"{full} under {where}: what arrives is counted as lost" if full else ""
+
+    # ------------------------------------------------------------ from the threads
+
+    def _published(self, advances: Sequence[Advance]) -> None:
+        if self._ledger_open:
+            self._ledger_open = not self._ledger.write({})
+        for advance in advances:
+            run = self._find(advance.session)
+            wanted = run.spec.stop_after.events if run is not None else None
+            if run is not None and wanted is not None and advance.last_seq >= wanted:
+                run.stop(f"{wanted} events were asked for, {advance.last_seq} had come")
+        for callback in self._subscribers:
+            callback(advances)
+
+    def _tick(self) -> float:
+        """Every second or sooner: beat, look at the disk, end what is due. Return when next (s)."""
+        self._beat()
+        if self._writer.meter.trouble() and self._guard.starved():
+            self._guard.fill("no space left on device")
+        self._guard.check()
+        wait = 1.0
+        for run in self.runs():
+            seconds, since = run.spec.stop_after.seconds, run.running_since
+            if seconds is None or since is None:
+                continue
+            left = seconds - (now_ns() - since) / NS
+            if left <= 0:
+                run.stop(f"{seconds:g} s were asked for")
+            else:
+                wait = min(wait, left)
+        return wait
+
+    def _beat(self) -> None:
+        gaps = {run.id: run.gap_from for run in self.runs() if run.gap_from is not None}
+        self._heartbeat.write(now_ns(), gaps)

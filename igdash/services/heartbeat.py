@@ -1,0 +1,68 @@
+"""Until when igdash was surely collecting: a small file, renewed every second.
+
+After a `kill -9` nobody can say when it happened; the loss record of the gap begins at the last
+beat. Gaps that were open then (a session that was not running again yet) are carried along, so
+that two restarts in a row leave one gap with its true beginning.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from igdash.domain.sessions import Session, SessionId
+from igdash.domain.times import NS
+
+log = logging.getLogger(__name__)
+
+_RECENT_NS = 30 * NS
+_BEAT_NS = 2 * NS
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """The content of the file: when it was written, and since when sessions were without gadget."""
+
+    at: int
+    gaps: dict[SessionId, int] = {}
+
+
+class Heartbeat:
+    """Writes and reads the file. A disk that is full only makes it old, hence gaps longer."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "heartbeat"
+
+    def read(self) -> Beat | None:
+        """Return the last beat of the former process, None when there is none."""
+        with suppress(OSError, msgspec.DecodeError, msgspec.ValidationError):
+            return msgspec.json.decode(self._path.read_bytes(), type=Beat)
+        return None
+
+    def write(self, at: int, gaps: Mapping[SessionId, int]) -> None:
+        """Replace the beat."""
+        fresh = self._path.with_suffix(".new")
+        with suppress(OSError):
+            fresh.write_bytes(msgspec.json.encode(Beat(at=at, gaps=dict(gaps))))
+            fresh.replace(self._path)
+
+
+def gap_start(session: Session, beat: Beat | None, now: int) -> int | None:
+    """Return since when (ns) a session was not collected; None when it never ran.
+
+    That is the time of its last event when there was one shortly before the last beat: what the
+    gadget printed after it may have been lost in a pipe. Else it is just before that beat.
+    """
+    if session.started is None:
+        return None
+    if beat is not None and session.id in beat.gaps:
+        return beat.gaps[session.id]
+    alive = beat.at if beat is not None else (session.last_event or session.started)
+    alive = min(max(alive, session.started), now)
+    last = session.last_event
+    if last is not None and alive - _RECENT_NS <= last <= alive + _BEAT_NS:
+        return min(last, now)
+    return max(alive - _BEAT_NS, session.started)

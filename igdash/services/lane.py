@@ -1,0 +1,238 @@
+"""A lane: everything of one live session between its source and the writer.
+
+The source's thread puts chunks in (to the spool, or counted when that is full); the writer thread
+takes the next slice out as one batch. Steps of the session's life wait here too, in order, so that
+an end is stored only after the tail that belongs before it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from igdash.domain.chunks import Chunk, ChunkKind
+from igdash.domain.events import MAX_RAW, Decoded, LogLevel, LogLine, Malformed, NewTick
+from igdash.domain.losses import Loss, LossCause
+from igdash.domain.ports import Decode, SessionBatch
+from igdash.domain.sessions import Session, SessionId, StateChange
+from igdash.domain.times import now_ns
+from igdash.services.disk import DiskGuard
+from igdash.services.spool import Spool, SpoolFull
+from igdash.services.tally import Tally
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step of a session's life on its way to the store.
+
+    `last`: nothing comes after it, so it waits until everything before it is committed. `done` is
+    called from the writer thread with the session as stored.
+    """
+
+    change: StateChange
+    last: bool = False
+    done: Callable[[Session], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One batch under way, with what is needed to undo taking it."""
+
+    batch: SessionBatch
+    losses: tuple[Loss, ...]
+    logs: tuple[LogLine, ...]
+
+    @property
+    def lost(self) -> int:
+        """The events that this batch's loss records count."""
+        return sum(loss.count for loss in self.batch.decoded.losses)
+
+
+class Lane:
+    """One session's way to the store. `put`, `note` and `step` may be called by any thread, the
+    rest only by the writer."""
+
+    def __init__(
+        self,
+        session: SessionId,
+        spool: Spool,
+        decode: Decode,
+        guard: DiskGuard,
+        wake: Callable[[], None],
+    ) -> None:
+        self.session = session
+        self.spool = spool
+        self.lost = 0
+        self._decode = decode
+        self._guard = guard
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._tally = Tally()
+        self._steps: deque[Step] = deque()
+        self._discarded = False
+
+    # ------------------------------------------------------------ in
+
+    def put(self, chunk: Chunk) -> None:
+        """Spool a chunk or, when that cannot be, count its events as lost. Never raises."""
+        with self._lock:
+            if self._discarded:
+                return
+            why = self._guard.full
+            if not why:
+                try:
+                    self.spool.append(chunk)
+                except SpoolFull as error:
+                    why = str(error)
+                    if error.disk:
+                        self._guard.fill(why)
+            if why:
+                self._tally.dropped(chunk, decode_safely(self._decode, chunk), why)
+        self._wake()
+
+    def note(self, text: str, level: LogLevel = LogLevel.INFO) -> None:
+        """Add a line of igdash's own to the session's log."""
+        with self._lock:
+            self._tally.log(LogLine(ts=now_ns(), level=level, node="", text=f"igdash: {text}"))
+        self._wake()
+
+    def lose(self, losses: Iterable[Loss]) -> None:
+        """Add loss records that no source reported."""
+        with self._lock:
+            self._tally.add(losses)
+        self._wake()
+
+    def step(self, step: Step) -> None:
+        """Queue a step of the session's life."""
+        with self._lock:
+            self._steps.append(step)
+        self._wake()
+
+    def discard(self) -> None:
+        """The session was deleted: whatever still comes is of no interest."""
+        with self._lock:
+            self._discarded = True
+            self._steps.clear()
+            self._tally = Tally()
+            self.spool.remove()
+
+    # ------------------------------------------------------------ out
+
+    @property
+    def drained(self) -> bool:
+        """Whether the store has everything."""
+        return self.spool.drained and not self._tally
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to take."""
+        return self.spool.position < self.spool.end or bool(self._tally)
+
+    def take(self, limit: int) -> Taken | None:
+        """Return the next slice of about `limit` bytes as a batch; 0 = only what waits in memory."""
+        parts: list[Decoded] = []
+        if limit and self.spool.position < self.spool.end:
+            piece = self.spool.read(limit)
+            parts = [decode_safely(self._decode, chunk) for chunk in piece.chunks]
+            if piece.hole:
+                parts.append(Decoded(losses=(self._hole(piece.hole),)))
+        with self._lock:
+            losses, logs = self._tally.take()
+        if not parts and not losses and not logs:
+            return None
+        decoded = join([*parts, Decoded(losses=losses, logs=logs)])
+        dropped = sum(loss.count for loss in decoded.losses if loss.cause is LossCause.WRITER)
+        batch = SessionBatch(
+            session=self.session,
+            decoded=decoded,
+            received=len(decoded.events) + dropped,
+            spool_offset=self.spool.position,
+        )
+        return Taken(batch, losses, logs)
+
+    def _hole(self, size: int) -> Loss:
+        log.error("session %s: %d bytes of its spool cannot be read", self.session, size)
+        now = now_ns()
+        detail = f"{size} bytes of the spool could not be read; how many events is not known"
+        return Loss(
+            node="",
+            start=now,
+            end=now,
+            count=0,
+            cause=LossCause.WRITER,
+            detail=detail,
+            exact=False,
+        )
+
+    def committed(self, taken: Taken) -> None:
+        """The batch is stored."""
+        self.lost += taken.lost
+        self.spool.commit(taken.batch.spool_offset)
+
+    def give_back(self, taken: Taken) -> None:
+        """The batch is not stored: it will be taken again."""
+        self.spool.rewind()
+        with self._lock:
+            if not self._discarded:
+                self._tally.give_back(taken.losses, taken.logs)
+
+    def next_step(self) -> Step | None:
+        """Return the step that can be stored now, if any; it stays until `stepped`."""
+        with self._lock:
+            if not self._steps or (self._steps[0].last and not self.drained):
+                return None
+            return self._steps[0]
+
+    def stepped(self, step: Step) -> None:
+        """The step is stored."""
+        with self._lock:
+            if self._steps and self._steps[0] is step:
+                self._steps.popleft()
+
+    def pending_losses(self) -> tuple[Loss, ...]:
+        """Return the loss records that no transaction took yet, and forget them."""
+        with self._lock:
+            return self._tally.take()[0]
+
+
+def decode_safely(decode: Decode, chunk: Chunk) -> Decoded:
+    """Decode a chunk; bytes that break the decoder are kept as malformed instead of stopping all."""
+    try:
+        return decode(chunk)
+    except Exception as error:
+        log.exception("decoding a chunk of %d bytes failed", len(chunk.data))
+        reason = f"cannot be decoded: {type(error).__name__}"
+        if chunk.kind is not ChunkKind.JSON_LINES:
+            reason += f" ({chunk.kind.name.lower()})"
+        broken = Malformed(
+            ts=chunk.received,
+            node=chunk.node,
+            raw=chunk.data[:MAX_RAW],
+            size=len(chunk.data),
+            reason=reason,
+        )
+        return Decoded(malformed=(broken,))
+
+
+def join(parts: list[Decoded]) -> Decoded:
+    """Return one for several, in order; ticks keep pointing at their rows."""
+    if len(parts) == 1:
+        return parts[0]
+    events = [event for part in parts for event in part.events]
+    ticks: list[NewTick] = []
+    first = 0
+    for part in parts:
+        ticks.extend(replace(tick, first=tick.first + first) for tick in part.ticks)
+        first += len(part.events)
+    return Decoded(
+        events=tuple(events),
+        ticks=tuple(ticks),
+        losses=tuple(loss for part in parts for loss in part.losses),
+        malformed=tuple(item for part in parts for item in part.malformed),
+        logs=tuple(line for part in parts for line in part.logs),
+    )

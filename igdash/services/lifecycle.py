@@ -1,0 +1,219 @@
+"""The life of one session while it is collected: what its source tells, and what follows from it.
+
+A run is its source's sink. It turns what the source says (started, ended) and what people ask for
+(stop, delete, igdash going down) into steps that its lane stores in order, so that the state in
+the database never runs ahead of the data.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from igdash.domain.chunks import Chunk
+from igdash.domain.errors import SourceError
+from igdash.domain.losses import Loss, LossCause
+from igdash.domain.ports import Source, Stream
+from igdash.domain.sessions import Nodes, Session, SessionId, SessionState, StateChange
+from igdash.domain.times import NS, now_ns
+from igdash.services.lane import Lane, Step
+
+log = logging.getLogger(__name__)
+
+
+class Run:
+    """One session being collected; implements `Sink`. All methods are thread-safe.
+
+    `gap_from` is set when igdash was away: from then until the gadget runs again is a loss record.
+    `over` is called once, when the end is stored or nothing more will be.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        lane: Lane,
+        *,
+        stop_timeout: float,
+        over: Callable[[Run], None],
+        gap_from: int | None = None,
+    ) -> None:
+        self.id: SessionId = session.id
+        self.spec = session.spec
+        self.lane = lane
+        self.latest = session
+        self.state = session.state
+        self.running_since = session.started
+        self.gap_from = gap_from
+        self._stop_timeout = stop_timeout
+        self._over = over
+        self._lock = threading.Lock()
+        self._stream: Stream | None = None
+        self._nodes = session.nodes
+        self._why_stopped: str | None = None
+        self._suspended = False
+        self._discarded = False
+        self._ended = False
+        self.ended_event = threading.Event()
+        self.over_event = threading.Event()
+
+    # ------------------------------------------------------------ what the source says
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Take bytes from the source."""
+        self.lane.put(chunk)
+
+    def nodes(self, *, expected: int, connected: int) -> None:
+        """Store how many nodes are covered, when that changed."""
+        with self._lock:
+            nodes = Nodes(expected=expected, connected=connected)
+            if nodes == self._nodes or self._ended:
+                return
+            self._nodes = nodes
+            self._step(StateChange(state=self.state, at=now_ns(), nodes=nodes))
+
+    def started(self) -> None:
+        """The gadget runs."""
+        with self._lock:
+            now = now_ns()
+            self._close_gap(now)
+            if self.running_since is None:
+                self.running_since = now
+            if self.state is SessionState.STARTING:
+                self.state = SessionState.RUNNING
+                self._step(StateChange(state=self.state, at=now))
+
+    def ended(self, *, failed: bool, reason: str) -> None:
+        """The stream is over: store the end behind its tail."""
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+            self._finish(failed, reason)
+        self.ended_event.set()
+
+    def _finish(self, failed: bool, reason: str) -> None:
+        if self._discarded or (self._suspended and self._why_stopped is None):
+            self._done(None)
+            return
+        self._close_gap(now_ns())
+        if self._why_stopped is not None:
+            state = SessionState.STOPPED
+            reason = "; ".join(filter(None, (self._why_stopped, reason if failed else "")))
+        elif failed:
+            state = SessionState.FAILED
+        else:
+            state = SessionState.STOPPED
+            reason = reason or "the gadget ended"
+        self.state = state
+        if reason:
+            self.lane.note(f"session {state}: {reason}")
+        self._step(StateChange(state=state, at=now_ns(), reason=reason), last=True)
+
+    def _close_gap(self, now: int) -> None:
+        if self.gap_from is None:
+            return
+        start, self.gap_from = min(self.gap_from, now), None
+        seconds = (now - start) / NS
+        text = f"igdash was not collecting for {seconds:.1f} s"
+        self.lane.lose(
+            [
+                Loss(
+                    node="",
+                    start=start,
+                    end=now,
+                    count=0,
+                    cause=LossCause.STREAM,
+                    detail=f"{text}; how many events happened is not known",
+                    exact=False,
+                )
+            ]
+        )
+        self.lane.note(f"{text}; collecting again")
+
+    # ------------------------------------------------------------ what others ask for
+
+    def open(self, source: Source) -> None:
+        """Start the gadget; one that cannot be started ends the session as failed."""
+        try:
+            stream = source.open(self.id, self.spec, self)
+        except SourceError as error:
+            self.ended(failed=True, reason=str(error))
+            return
+        with self._lock:
+            self._stream = stream
+            wanted = self._why_stopped is not None or self._suspended or self._discarded
+        if wanted:
+            stream.stop(timeout=self._stop_timeout)
+
+    def stop(self, why: str) -> bool:
+        """Begin a graceful stop; `why` becomes the reason. Return False when it is under way."""
+        with self._lock:
+            if self._why_stopped is not None or self._ended:
+                return False
+            self._why_stopped = why
+            self.state = SessionState.STOPPING
+            self._step(StateChange(state=self.state, at=now_ns()))
+            stream = self._stream
+        if stream is not None:
+            stream.stop(timeout=self._stop_timeout)
+        return True
+
+    def suspend(self) -> None:
+        """Igdash goes down: end the gadget, leave the session to be resumed."""
+        with self._lock:
+            self._suspended = True
+            stream = self._stream
+        if stream is not None:
+            stream.stop(timeout=self._stop_timeout)
+
+    def discard(self) -> None:
+        """The session is deleted: end the gadget, store nothing more."""
+        with self._lock:
+            self._discarded = True
+            stream, ended = self._stream, self._ended
+        if stream is not None:
+            stream.stop(timeout=self._stop_timeout)
+        if ended:
+            self._done(None)
+
+    def join(self, timeout: float) -> bool:
+        """Wait until the stream is over and its threads and processes are gone."""
+        stream = self._stream
+        if stream is None:
+            return self._ended
+        return stream.join(timeout)
+
+    def interrupt(self, reason: str, at: int) -> None:
+        """It cannot go on after a restart: end it as interrupted at `at` (ns)."""
+        with self._lock:
+            self._ended = True
+            self.gap_from = None
+            self.state = SessionState.INTERRUPTED
+            self.lane.note(f"session interrupted: {reason}")
+            self._step(StateChange(state=self.state, at=at, reason=reason), last=True)
+        self.ended_event.set()
+
+    def complete(self, why: str, at: int) -> None:
+        """It was to be over while igdash was away: end it as stopped at `at` (ns)."""
+        with self._lock:
+            self._ended = True
+            self.gap_from = None
+            self.state = SessionState.STOPPED
+            self._step(StateChange(state=self.state, at=at, reason=why), last=True)
+        self.ended_event.set()
+
+    # ------------------------------------------------------------ storing steps
+
+    def _step(self, change: StateChange, *, last: bool = False) -> None:
+        done = self._done if last else self._stored
+        self.lane.step(Step(change=change, last=last, done=done))
+
+    def _stored(self, session: Session) -> None:
+        self.latest = session
+
+    def _done(self, session: Session | None) -> None:
+        if session is not None:
+            self.latest = session
+        self._over(self)
+        self.over_event.set()

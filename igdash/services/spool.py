@@ -1,0 +1,377 @@
+"""The spool: what a source handed over, on disk before anything else is done with it.
+
+It is the session's queue (nothing waits in memory), what survives a `kill -9`, and what turns a
+database outage into disk use. One session's spool is a chain of append-only segment files named by
+their base offset; offsets are logical and only grow, so the offset stored in the database together
+with the rows stays unambiguous whenever the process dies: segments go only after the commit that
+covers them, and a new process always begins a new segment.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from igdash.domain.chunks import Chunk, ChunkKind
+from igdash.domain.sessions import SessionId
+
+_HEAD: Final = struct.Struct("<2sBBHIq")
+"""magic, kind, flags, length of node, length of data, received (ns)"""
+_CRC: Final = struct.Struct("<I")
+HEADER_BYTES: Final = _HEAD.size + _CRC.size
+_MAGIC: Final = b"\xe9S"
+_PARTIAL: Final = 1
+_MAX_NODE: Final = 0xFFFF
+MAX_DATA: Final = 0x7FFF_FFFF
+SUFFIX: Final = ".spool"
+
+
+class SpoolFull(Exception):
+    """A chunk could not be kept; `disk` tells a full or broken disk from our own bound."""
+
+    def __init__(self, why: str, *, disk: bool) -> None:
+        self.disk = disk
+        super().__init__(why)
+
+
+class Damaged(Exception):
+    """Bytes that are no record: torn by a crash or changed on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one read gave: whole chunks up to `end`; `hole` bytes before it could not be read."""
+
+    chunks: tuple[Chunk, ...]
+    end: int
+    hole: int = 0
+
+
+@dataclass(slots=True)
+class _Segment:
+    base: int
+    path: Path
+    size: int
+
+    @property
+    def end(self) -> int:
+        return self.base + self.size
+
+
+class _Handle:
+    """An open file of one thread: the segment it reads or appends to, opened when it changes."""
+
+    def __init__(self, flags: int) -> None:
+        self._flags = flags | os.O_CLOEXEC
+        self._path: Path | None = None
+        self._fd = -1
+
+    def of(self, path: Path) -> int:
+        if path != self._path:
+            self.close()
+            self._fd = os.open(path, self._flags, 0o600)
+            self._path = path
+        return self._fd
+
+    def close(self) -> None:
+        if self._path is not None:
+            self._path = None
+            os.close(self._fd)
+
+
+def pack(chunk: Chunk) -> tuple[bytes, bytes, bytes]:
+    """Return the record of a chunk as header, node and data. Raises `SpoolFull` when it is too big."""
+    node = chunk.node.encode("utf-8", "surrogateescape")[:_MAX_NODE]
+    if len(chunk.data) > MAX_DATA:
+        raise SpoolFull(f"one chunk of {len(chunk.data)} bytes is too big", disk=False)
+    flags = _PARTIAL if chunk.partial else 0
+    head = _HEAD.pack(_MAGIC, chunk.kind, flags, len(node), len(chunk.data), chunk.received)
+    crc = zlib.crc32(chunk.data, zlib.crc32(node, zlib.crc32(head)))
+    return head + _CRC.pack(crc), node, chunk.data
+
+
+def unpack(buffer: bytes, at: int) -> tuple[Chunk | None, int]:
+    """Return the chunk at `at` and where it ends; None and the needed end when it goes on beyond.
+
+    Raises `Damaged` when the bytes are no record.
+    """
+    body = at + HEADER_BYTES
+    if len(buffer) < body:
+        return None, body
+    magic, kind, flags, node_len, data_len, received = _HEAD.unpack_from(buffer, at)
+    if magic != _MAGIC or data_len > MAX_DATA:
+        raise Damaged("no record here")
+    end = body + node_len + data_len
+    if len(buffer) < end:
+        return None, end
+    node = buffer[body : body + node_len]
+    data = buffer[body + node_len : end]
+    (crc,) = _CRC.unpack_from(buffer, at + _HEAD.size)
+    if crc != zlib.crc32(data, zlib.crc32(node, zlib.crc32(buffer[at : at + _HEAD.size]))):
+        raise Damaged("checksum differs")
+    try:
+        return Chunk(
+            kind=ChunkKind(kind),
+            received=received,
+            data=data,
+            node=node.decode("utf-8", "surrogateescape"),
+            partial=bool(flags & _PARTIAL),
+        ), end
+    except ValueError as error:
+        raise Damaged("unknown kind of record") from error
+
+
+def split(buffer: bytes) -> tuple[list[Chunk], int, int]:
+    """Return the whole chunks at the front, where they end, and the end the next one needs.
+
+    The needed end is -1 where damage begins.
+    """
+    chunks: list[Chunk] = []
+    at = 0
+    while at < len(buffer):
+        try:
+            chunk, end = unpack(buffer, at)
+        except Damaged:
+            return chunks, at, -1
+        if chunk is None:
+            return chunks, at, end
+        chunks.append(chunk)
+        at = end
+    return chunks, at, at
+
+
+class Spool:
+    """One session's spool. One thread appends, one reads; they may be different threads.
+
+    `committed` is the offset up to which the database has everything; reading begins there.
+    `torn` are the bytes at the end that a crash left unreadable.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        session: SessionId,
+        *,
+        committed: int = 0,
+        max_bytes: int,
+        segment_bytes: int,
+    ) -> None:
+        self._folder = folder
+        self._session = session
+        self._max_bytes = max_bytes
+        self._segment_bytes = segment_bytes
+        self._lock = threading.Lock()
+        self._closed = False
+        self._active: _Segment | None = None
+        self._appending = _Handle(os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
+        self._reading = _Handle(os.O_RDONLY)
+        self._segments, self.torn = _find_segments(folder, session, committed)
+        self.committed = committed
+        self.position = committed
+        last = self._segments[-1].end if self._segments else 0
+        self._end = max(last, committed)
+
+    @property
+    def end(self) -> int:
+        """The offset after the last whole record."""
+        return self._end
+
+    @property
+    def unread(self) -> int:
+        """Bytes that the database does not have yet."""
+        return self._end - self.committed
+
+    @property
+    def drained(self) -> bool:
+        """Whether the database has everything."""
+        return self.committed >= self._end
+
+    # ------------------------------------------------------------ the source's side
+
+    def append(self, chunk: Chunk) -> None:
+        """Keep a chunk: it survives our death once this returns. Raises `SpoolFull`."""
+        parts = pack(chunk)
+        size = sum(map(len, parts))
+        with self._lock:
+            if self._closed:
+                raise SpoolFull("the session is gone", disk=False)
+            if self.unread + size > self._max_bytes:
+                raise SpoolFull(f"more than {self._max_bytes} bytes wait", disk=False)
+            try:
+                segment = self._writable()
+                self._write(segment, parts, size)
+            except OSError as error:
+                raise SpoolFull(error.strerror or str(error), disk=True) from error
+            segment.size += size
+            self._end += size
+
+    def _writable(self) -> _Segment:
+        active = self._active
+        if active is not None and active.size < self._segment_bytes:
+            return active
+        path = self._folder / f"{self._session}.{self._end:016x}{SUFFIX}"
+        # A file of this name can only be one in which no record was whole.
+        path.unlink(missing_ok=True)
+        self._segments = [s for s in self._segments if s.path != path]
+        self._appending.of(path)
+        self._active = _Segment(self._end, path, 0)
+        self._segments.append(self._active)
+        return self._active
+
+    def _write(self, segment: _Segment, parts: tuple[bytes, bytes, bytes], size: int) -> None:
+        fd = self._appending.of(segment.path)
+        written = -1
+        try:
+            written = os.writev(fd, parts)
+        finally:
+            # A record that was cut short (disk full) must not stand in the way of the next one.
+            if written != size:
+                os.ftruncate(fd, segment.size)
+        if written != size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    # ------------------------------------------------------------ the writer's side
+
+    def read(self, limit: int) -> Piece:
+        """Return the next whole chunks, about `limit` bytes of them, and move on. Never raises:
+        what cannot be read is skipped and reported as a hole."""
+        position = self.position
+        with self._lock:
+            segment = next((s for s in self._segments if s.end > position), None)
+            stop = segment.end if segment else self._end
+            start = max(position, segment.base) if segment else self._end
+        if segment is None or start > position:
+            self.position = start
+            return Piece((), start, start - position)
+        chunks, used = self._load(segment, position, stop, limit)
+        if used == 0:
+            self.position = stop
+            return Piece((), stop, stop - position)
+        self.position = position + used
+        return Piece(tuple(chunks), self.position)
+
+    def _load(
+        self, segment: _Segment, position: int, stop: int, limit: int
+    ) -> tuple[list[Chunk], int]:
+        want = min(max(limit, HEADER_BYTES), stop - position)
+        while True:
+            try:
+                buffer = os.pread(self._reading.of(segment.path), want, position - segment.base)
+            except OSError:
+                return [], 0
+            chunks, used, needed = split(buffer)
+            if chunks or needed <= want or needed > stop - position:
+                return chunks, used
+            want = needed
+
+    def oldest(self) -> int | None:
+        """Return when the oldest uncommitted chunk was received (ns); None when none waits."""
+        with self._lock, suppress(OSError, struct.error):
+            segment = next((s for s in self._segments if s.end > self.committed), None)
+            if segment is None:
+                return None
+            with segment.path.open("rb") as file:
+                file.seek(max(self.committed - segment.base, 0))
+                received: int = _HEAD.unpack(file.read(_HEAD.size))[5]
+                return received
+        return None
+
+    def commit(self, offset: int) -> None:
+        """Note that the database has everything up to `offset`; drop the files it has whole."""
+        with self._lock:
+            self.committed = max(self.committed, offset)
+            first = self._segments[0] if self._segments else None
+            if first is None or first.end > self.committed:
+                return
+            keep: list[_Segment] = []
+            for segment in self._segments:
+                growing = segment is self._active and segment.size < self._segment_bytes
+                if segment.end > self.committed or growing:
+                    keep.append(segment)
+                else:
+                    segment.path.unlink(missing_ok=True)
+            self._segments = keep
+            if self._active not in keep:
+                self._active = None
+
+    def rewind(self) -> None:
+        """Read again from the committed offset: the transaction did not happen."""
+        self.position = self.committed
+
+    def close(self) -> None:
+        """Let go of the files; those that the database has whole are removed."""
+        with self._lock:
+            self._forget([s for s in self._segments if s.end <= self.committed])
+
+    def remove(self) -> None:
+        """Remove the files, read or not: everything is committed, or the session was deleted."""
+        with self._lock:
+            self._forget(self._segments)
+
+    def _forget(self, gone: list[_Segment]) -> None:
+        for segment in gone:
+            with suppress(OSError):
+                segment.path.unlink(missing_ok=True)
+        self._segments = []
+        self._active = None
+        self._closed = True
+        self._end = self.committed
+        self._appending.close()
+        self._reading.close()
+
+
+def sessions_in(folder: Path) -> set[SessionId]:
+    """Return the ids of the sessions that have spool files."""
+    return {SessionId(path.name.split(".")[0]) for path in folder.glob(f"*{SUFFIX}")}
+
+
+def _bases(folder: Path, session: SessionId) -> Iterator[tuple[int, Path]]:
+    for path in folder.glob(f"{session}.*{SUFFIX}"):
+        with suppress(ValueError):
+            yield int(path.name.split(".")[1], 16), path
+
+
+def _find_segments(folder: Path, session: SessionId, committed: int) -> tuple[list[_Segment], int]:
+    """Return the segments a former process left, each cut (in memory) where its records end, and
+    how many bytes at the very end are no record."""
+    found = sorted(_bases(folder, session))
+    segments: list[_Segment] = []
+    torn = 0
+    for index, (base, path) in enumerate(found):
+        limit = path.stat().st_size
+        if index + 1 < len(found):
+            limit = min(limit, found[index + 1][0] - base)
+        segment = _Segment(base, path, limit)
+        if segment.end > committed:
+            start = max(committed - base, 0)
+            segment.size = start + _valid_bytes(path, start, limit)
+        torn = limit - segment.size
+        if segment.end <= committed:
+            path.unlink()
+        elif segment.size:
+            segments.append(segment)
+    return segments, torn
+
+
+def _valid_bytes(path: Path, start: int, limit: int) -> int:
+    """Return how many bytes of whole records stand in `[start, limit)` of a file."""
+    at, want = start, 1 << 20
+    with path.open("rb") as file:
+        while at < limit:
+            file.seek(at)
+            _, used, needed = split(file.read(min(want, limit - at)))
+            if used:
+                at, want = at + used, 1 << 20
+            elif want < needed <= limit - at:
+                want = needed
+            else:
+                break
+    return at - start

@@ -1,0 +1,66 @@
+"""Everything the web side can do, in one value: what REST, sockets and pages are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from igdash.domain.environments import Environment
+from igdash.domain.ports import Catalogue, Control, EventReader, RecordReader, SessionReader
+from igdash.services.exports import Exports
+from igdash.services.gadgets import Gadgets
+from igdash.services.health import Health
+from igdash.services.history import History
+from igdash.services.hub import Hub
+from igdash.services.live import Live
+from igdash.services.sessions import Sessions
+from igdash.services.starts import Starts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebServices:
+    """The services of one web process. All are thread-safe."""
+
+    sessions: Sessions
+    history: History
+    gadgets: Gadgets
+    starts: Starts
+    exports: Exports
+    health: Health
+    hub: Hub
+    live: Live
+    catalogue: Catalogue
+    environments: Sequence[Environment]
+
+    def close(self) -> None:
+        """End every live reader: sockets close with 1001 (going away). Safe to call twice."""
+        self.hub.close()
+
+
+def make_web_services(
+    *,
+    sessions: SessionReader,
+    events: EventReader,
+    records: RecordReader,
+    control: Control,
+    catalogue: Catalogue,
+    environments: Sequence[Environment],
+) -> WebServices:
+    """Return the services over these ports. Starts no thread: the hub's begins with the first
+    live reader, hence after any fork of the web server."""
+    health = Health(control, sessions)
+    hub = Hub(sessions=sessions, events=events, records=records, control=control)
+    return WebServices(
+        sessions=Sessions(reader=sessions, control=control),
+        history=History(sessions=sessions, events=events, records=records),
+        gadgets=Gadgets(
+            catalogue=catalogue, reader=sessions, control=control, configured=environments
+        ),
+        starts=Starts(catalogue=catalogue, configured=environments),
+        exports=Exports(sessions=sessions, events=events),
+        health=health,
+        hub=hub,
+        live=Live(sessions=sessions, health=health, hub=hub),
+        catalogue=catalogue,
+        environments=environments,
+    )

@@ -1,0 +1,149 @@
+/* RUNNING NOW. The list is made when the set of sessions changes; numbers are written into the text
+   nodes that are already there. */
+(() => {
+  "use strict";
+  const ig = window.igdash;
+  const { el, icon, setText } = ig;
+  const ASK_MS = 6000;
+  const entries = new Map();
+
+  const coverage = (s) => s.nodes && s.nodes.expected > s.nodes.connected;
+  const dotOf = (s) => {
+    if (s.state === "starting" || s.state === "stopping") return ["wait", s.state];
+    if (coverage(s)) return ["warn", `running on ${s.nodes.connected} of ${s.nodes.expected} nodes`];
+    return Number(s.lost) > 0 ? ["warn", "running, with losses"] : ["", "running"];
+  };
+  const restOf = (s) => {
+    const several = ig.environments.list.length > 1;
+    const missing = coverage(s) ? `${s.nodes.connected} of ${s.nodes.expected} nodes` : null;
+    return [s.name, ...ig.targetRest(s.target), several ? "env " + s.environment : null, missing].filter(Boolean).join(" · ");
+  };
+
+  /* The row of buttons: View and Stop; Stop turns it into one question while events still flow. */
+  const buttons = (s, label) => {
+    const view = el("a", { class: "btn s", href: "/sessions/" + s.id, "aria-label": "View " + label }, "View");
+    const stop = el("button", { class: "btn s danger", type: "button", "aria-label": "Stop " + label }, "Stop");
+    const lost = el("span", { class: "run-lost", hidden: true }), rate = el("span", { class: "run-rate" });
+    const row = el("div", { class: "run-a" }, view, stop, lost, rate);
+    const really = async () => {
+      stop.classList.add("busy");
+      if (!(await ig.running.stop(s.id))) stop.classList.remove("busy");
+    };
+    const ask = () => {
+      let timer = 0;
+      const back = (focus) => { clearTimeout(timer); row.classList.remove("asking"); box.remove(); if (focus) stop.focus(); };
+      const yes = el("button", { class: "btn s danger fill", type: "button", on: { click: () => { back(true); really(); } } }, "Stop now");
+      const no = el("button", { class: "btn s", type: "button", on: { click: () => back(true) } }, "Keep");
+      const box = el("div", { class: "run-ask", role: "group", "aria-label": "Stop while events still arrive?",
+        on: { keydown: (e) => { if (e.key === "Escape") { e.stopPropagation(); back(true); } } } },
+        el("span", {}, "Really stop?"), yes, no);
+      const later = () => { clearTimeout(timer); timer = setTimeout(() => back(box.contains(document.activeElement)), ASK_MS); };
+      row.classList.add("asking");
+      row.append(box);
+      box.addEventListener("pointermove", later);
+      later();
+      yes.focus();
+    };
+    stop.addEventListener("click", () => (ig.running.flows(s) ? ask() : really()));
+    return { row, stop, lost, rate };
+  };
+
+  const make = (s) => {
+    const gadget = ig.gadget(s.gadget), label = `${gadget.title}, ${ig.target(s.target)}`;
+    const dot = el("span", { class: "dot", role: "img" }), count = el("span", { class: "c" }), age = el("span", { class: "faint" });
+    const rest = el("div", { class: "run-rest ell" });
+    const spark = ig.spark(s.spark, { color: `var(${gadget.color})`, label: "Events over the last 10 minutes" });
+    const act = buttons(s, label);
+    const open = el("a", { class: "run-open", href: "/sessions/" + s.id },
+      el("span", { class: "run-t" }, dot, el("span", { class: "ell" }, s.title || gadget.title), count),
+      el("span", { class: "run-m" }, el("span", { class: "ell", title: ig.target(s.target) }, ig.target(s.target)), age), rest);
+    const node = el("div", { class: "run", role: "listitem", data: { id: s.id } }, open, spark, act.row);
+    return { node, dot, count, age, rest, spark, ...act, drawn: null };
+  };
+
+  const write = (entry, s) => {
+    const [kind, words] = dotOf(s);
+    const css = ("dot " + kind).trim();
+    if (entry.dot.className !== css || entry.dot.title !== words) {
+      entry.dot.className = css;
+      entry.dot.title = words;
+      entry.dot.setAttribute("aria-label", words);
+    }
+    setText(entry.count, ig.fmt.count(s.events));
+    setText(entry.age, "· " + ig.fmt.age(s.started || s.created));
+    const rest = restOf(s);
+    setText(entry.rest, rest);
+    entry.rest.hidden = !rest;
+    setText(entry.rate, s.state === "running" ? ig.fmt.rate(s.rate) : s.state + " …");
+    const lost = Number(s.lost) > 0;
+    if (lost) {
+      const text = ig.fmt.count(s.lost);
+      if (entry.lost.dataset.text !== text) {
+        entry.lost.dataset.text = text;
+        entry.lost.title = text + " events lost";
+        entry.lost.replaceChildren(icon("warn"), text, el("span", { class: "sr-only" }, " lost"));
+      }
+    }
+    entry.lost.hidden = !lost;
+    entry.stop.disabled = s.state === "stopping";
+    if (s.state !== "stopping") entry.stop.classList.remove("gone");
+    if (s.spark && s.spark !== entry.drawn) { ig.setSpark(entry.spark, s.spark); entry.drawn = s.spark; }
+  };
+
+  const highlight = () => {
+    const route = ig.route(), id = route && route.view === "session" ? route.id : null;
+    for (const [key, entry] of entries) {
+      const on = id !== null && key.startsWith(id);
+      if (on && !entry.node.classList.contains("on")) entry.node.scrollIntoView({ block: "nearest" });
+      entry.node.classList.toggle("on", on);
+      const link = entry.node.querySelector(".run-open");
+      if (on) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+  };
+
+  const empty = () => el("div", { class: "empty" }, el("h2", {}, "Nothing is running"),
+    el("p", {}, "Pick a gadget to start collecting. Sessions go on when you leave this page."),
+    el("a", { class: "btn s", href: "/gadgets" }, icon("grid"), "Pick a gadget"));
+  const failed = () => el("div", { class: "empty" }, el("h2", {}, "Not known right now"), el("p", {}, ig.running.error.message + " Trying again …"));
+
+  const rebuild = () => {
+    const box = ig.$("runs"), sessions = ig.running.list();
+    const focused = document.activeElement && box.contains(document.activeElement) ? document.activeElement : null;
+    const ids = new Set(sessions.map((s) => s.id));
+    const hadFocus = focused && focused.closest(".run");
+    for (const [id, entry] of entries) if (!ids.has(id)) { entry.node.remove(); entries.delete(id); }
+    for (const s of sessions) if (!entries.has(s.id)) entries.set(s.id, make(s));
+    const wanted = sessions.length ? sessions.map((s) => entries.get(s.id).node) : [empty()];
+    if (wanted.length !== box.children.length || wanted.some((n, i) => box.children[i] !== n)) {
+      const top = box.scrollTop;
+      box.replaceChildren(...wanted);
+      box.scrollTop = top;
+    }
+    if (sessions.length) box.setAttribute("role", "list");
+    else box.removeAttribute("role");
+    box.setAttribute("aria-busy", "false");
+    if (focused && focused.isConnected) focused.focus();
+    else if (hadFocus) (box.querySelector("a, button") || box).focus();
+    setText(ig.$("running-count"), ig.fmt.count(sessions.length));
+    numbers();
+    highlight();
+  };
+  const numbers = () => {
+    if (!ig.running.loaded) {
+      if (ig.running.error) ig.$("runs").replaceChildren(failed());
+      return;
+    }
+    for (const [id, entry] of entries) {
+      const s = ig.running.get(id);
+      if (s) write(entry, s);
+    }
+  };
+
+  ig.ready(() => {
+    ig.running.onSet(rebuild);
+    ig.running.onTick(numbers);
+    ig.environments.onChange(numbers);
+    ig.onEveryRoute(highlight);
+  });
+})();

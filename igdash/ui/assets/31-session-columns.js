@@ -1,0 +1,238 @@
+/* Which columns a gadget's events have, and what each cell says. Pure: fields in, column
+   definitions for the grid out; what the user chose is remembered per gadget in this browser. */
+(function () {
+  'use strict';
+  const ig = (window.igdash = window.igdash || {});
+  const view = (ig.session = ig.session || {});
+  const text = view.text;
+  const columns = (view.columns = {});
+
+  const CHAR = 7.3, PAD = 22;
+  const LABELS = {
+    'k8s.namespace': 'Namespace', 'k8s.podName': 'Pod', 'k8s.containerName': 'Container', 'proc.comm': 'Process',
+    comm: 'Process', 'proc.pid': 'PID', pid: 'PID', 'proc.tid': 'TID', tid: 'TID', 'proc.creds.uid': 'UID', uid: 'UID',
+    'proc.creds.gid': 'GID', gid: 'GID', src: 'Source', dst: 'Destination', type: 'Type', error: 'Error', name: 'Name',
+    args: 'Arguments', sent: 'Sent', received: 'Received', nameserver: 'Server', qtype: 'Query', qr: 'Q/R', rcode: 'Answer',
+    addresses: 'Addresses', latency_ns: 'Latency', state: 'State',
+  };
+  const FIRST = ['k8s.namespace', 'k8s.podName'];
+  /* IG shows these, but beside the process id they only cost width (a person can choose them). */
+  const QUIET = ['tid', 'proc.tid', 'k8s.containerName', 'nameserver'];
+  const NUMBER = /^(Uint|Int|Float)\d+$/;
+  const TONES = [1, 2, 8, 5, 6, 7, 4, 3];
+
+  function roleOf(field, children) {
+    if (field.template === 'l4endpoint' || children.has(field.name + '.addr')) return 'endpoint';
+    if (field.template === 'errorString' || field.name === 'error') return 'error';
+    if (field.name === 'rcode') return 'code';
+    if (field.template === 'timestamp') return 'text';
+    if (field.one_of && field.one_of.length > 1 && field.one_of.length <= 8 && !field.name.endsWith('_raw')) return 'tag';
+    if (field.template === 'bytes' || field.template === 'duration') return 'measure';
+    return NUMBER.test(field.kind || '') ? 'number' : 'text';
+  }
+
+  const BASE = {
+    endpoint: { width: 240, min: 160, flex: 30 }, error: { width: 116, min: 90 }, code: { width: 110, min: 80 },
+    tag: { width: 92, min: 70 }, measure: { width: 92, min: 70 },
+  };
+  const NAMED = {
+    'k8s.namespace': { width: 112, min: 80 }, 'k8s.podName': { width: 210, min: 120, flex: 22 },
+    'k8s.containerName': { width: 120, min: 80 }, 'proc.comm': { width: 130, min: 90 }, comm: { width: 130, min: 90 },
+    args: { width: 320, min: 180, flex: 60 }, name: { width: 240, min: 140, flex: 36 }, nameserver: { width: 130, min: 90 }, qtype: { width: 76, min: 60 }, state: { width: 72, min: 60 },
+  };
+
+  function sizeOf(field, role) {
+    if (NAMED[field.name]) return NAMED[field.name];
+    if (BASE[role]) return BASE[role];
+    const chars = role === 'number' ? Math.min(field.width || 9, Math.max(field.min_width || 0, 7)) : Math.min(field.width || 16, 40);
+    const width = Math.round(Math.max(chars, labelOf(field.name, field).length + 2) * CHAR + PAD);
+    return role === 'text' && chars >= 16 ? { width: width, min: 90, flex: chars } : { width: width, min: 60 };
+  }
+
+  function labelOf(name, field) {
+    if (LABELS[name]) return LABELS[name];
+    const parts = name.split('.');
+    const last = parts[parts.length - 1];
+    return /(^|\.)parent\./.test(name) ? 'parent ' + last : (field.alias || last);
+  }
+
+  function isOffered(field, parents) {
+    if (field.in_json === false || /(^|\.)addr_raw(\.|$)/.test(field.name)) return false;
+    if (field.template === 'l4endpoint' || parents.has(field.name + '.addr')) return true;
+    return field.kind !== '' && !parents.groups.has(field.name);
+  }
+
+  /* The columns a source offers, in the order they are shown; `shown` is the default. */
+  columns.of = function (fields) {
+    const names = new Set(fields.map((field) => field.name));
+    names.groups = new Set();
+    for (const name of names) {
+      for (let dot = name.lastIndexOf('.'); dot > 0; dot = name.lastIndexOf('.', dot - 1)) names.groups.add(name.slice(0, dot));
+    }
+    const offered = fields.filter((field) => isOffered(field, names) && field.name !== 'k8s.node').map((field) => {
+      const role = roleOf(field, names);
+      const quiet = QUIET.includes(field.name) || /(^|\.)parent\./.test(field.name);
+      return {
+        id: field.name, path: field.name.split('.'), role: role, label: labelOf(field.name, field), field: field,
+        size: sizeOf(field, role), shown: !field.hidden && !quiet, right: role === 'measure' || Boolean(field.align_right),
+      };
+    });
+    const rank = (column) => (FIRST.includes(column.id) ? FIRST.indexOf(column.id) : FIRST.length);
+    offered.forEach((column, index) => { column.index = index; });
+    offered.sort((a, b) => rank(a) - rank(b) || a.index - b.index);
+    return [...fixed(), ...offered];
+  };
+
+  function fixed() {
+    const field = { name: '', description: '' };
+    return [
+      { id: '@time', path: [], role: 'time', label: 'Time', field: { ...field, description: 'When the event happened' }, size: { width: 108, min: 96 }, shown: true },
+      { id: '@node', path: [], role: 'node', label: 'Node', field: { ...field, description: 'Where the event came from' }, size: { width: 104, min: 70 }, shown: true },
+    ];
+  }
+
+  const PLAIN = /^(timestamp|k8s\.(?!namespace$|podName$)|runtime\.|.*_raw$|.*\.creds\.|.*\.parent\.)/;
+  /* Without metadata: the leaves of what has come, so that no event is ever invisible. */
+  columns.guess = function (rows) {
+    const seen = new Map();
+    const add = (name, more) => { if (!seen.has(name)) seen.set(name, { name: name, kind: 'String', hidden: false, width: 16, one_of: [], ...more }); };
+    for (const row of rows) {
+      for (const [name, value] of Object.entries(row.data || {})) {
+        if (!text.isLeaf(value) && value.addr !== undefined) add(name, { template: 'l4endpoint' });
+      }
+      for (const [name, value] of text.leaves(row.data)) {
+        const inside = seen.has(name.split('.')[0]) && name.includes('.');
+        add(name, { kind: typeof value === 'number' ? 'Int64' : 'String', hidden: inside || PLAIN.test(name) });
+      }
+    }
+    return [...seen.values()];
+  };
+
+  columns.value = function (column, row) {
+    if (!row) return undefined;
+    if (column.role === 'time') return row.ts;
+    if (column.role === 'node') return row.node || text.at(row.data, ['k8s', 'node']) || '';
+    return text.at(row.data, column.path);
+  };
+
+  columns.cell = function (column, row) {
+    const value = columns.value(column, row);
+    if (column.role === 'time') return value ? ig.fmt.time(value) : '';
+    if (column.role === 'endpoint') return text.endpoint(value);
+    if (column.role === 'measure' && typeof value === 'number' && column.field.template === 'bytes') return ig.fmt.bytes(value);
+    return text.of(value);
+  };
+
+  const UNITS = { 'B': 1, 'KB': 1e3, 'MB': 1e6, 'GB': 1e9, 'TB': 1e12, 'KIB': 1024, 'MIB': 1048576, 'GIB': 1073741824, 'TIB': 1099511627776, 'NS': 1, 'US': 1e3, 'µS': 1e3, 'ΜS': 1e3, 'MS': 1e6, 'S': 1e9, 'M': 6e10, 'H': 3.6e12 };
+  function measure(value) {
+    let sum = 0, found = false;
+    for (const part of String(value).matchAll(/([\d.]+)\s*([a-zµμ]+)/gi)) {
+      sum += Number(part[1]) * (UNITS[part[2].toUpperCase()] || 1);
+      found = true;
+    }
+    return found ? sum : Number(value) || 0;
+  }
+
+  /* What a tick's rows are sorted by: the raw number beside a formatted text where there is one. */
+  columns.key = function (column, row) {
+    if (column.role === 'measure') {
+      const path = column.path.slice(0, -1).concat(column.path[column.path.length - 1] + '_raw');
+      const raw = text.at(row.data, path);
+      return raw === undefined ? measure(columns.value(column, row)) : Number(raw);
+    }
+    const value = columns.value(column, row);
+    if (typeof value === 'number' || (typeof value === 'string' && value !== '' && !Number.isNaN(Number(value)))) return Number(value);
+    if (column.role === 'number') return Number(text.of(value)) || 0;
+    return columns.cell(column, row).toLowerCase();
+  };
+
+  /* Rows of a tick in the order of the grid's sort model; ties keep the order of delivery. */
+  columns.sort = function (rows, list, model) {
+    if (!model || model.length === 0) return rows;
+    const by = model.map((one) => [list.find((column) => column.id === one.colId), one.sort === 'desc' ? -1 : 1]).filter(([column]) => column);
+    const keyed = rows.map((row, index) => [by.map(([column]) => columns.key(column, row)), index, row]);
+    keyed.sort((a, b) => {
+      for (let i = 0; i < by.length; i += 1) {
+        const order = compare(a[0][i], b[0][i]) * by[i][1];
+        if (order !== 0) return order;
+      }
+      return a[1] - b[1];
+    });
+    return keyed.map((one) => one[2]);
+  };
+  function compare(a, b) {
+    if (typeof a === typeof b) return a < b ? -1 : a > b ? 1 : 0;
+    return typeof a === 'number' ? -1 : 1;
+  }
+
+  /* ---------------------------------------------------------------- for the grid */
+
+  function tones(column) {
+    const rules = {};
+    const value = (p) => (p.data ? text.of(columns.value(column, p.data)) : '');
+    const on = (p) => value(p) !== '';
+    if (column.role === 'error') return { 's-tag': on, 's-k-err': on };
+    if (column.role === 'code') return { 's-tag': on, 's-k2': (p) => value(p) === 'Success', 's-k-warn': (p) => on(p) && value(p) !== 'Success' };
+    if (column.role !== 'tag') return rules;
+    rules['s-tag'] = on;
+    column.field.one_of.slice(0, 8).forEach((one, i) => { rules['s-k' + TONES[i]] = (p) => value(p) === one; });
+    return rules;
+  }
+
+  const ZERO = /^(0|0 ?B|0n?s|)$/;
+  function classes(column) {
+    const list = ['s-cell'];
+    if (column.right) list.push('ag-right-aligned-cell');
+    if (column.role === 'time') list.push('s-time');
+    if (column.field.ellipsis === 'start') list.push('s-ell-start');
+    return list;
+  }
+
+  columns.def = function (column, chosen, sortable) {
+    const size = column.size;
+    const width = chosen && chosen.widths && chosen.widths[column.id];
+    const def = {
+      colId: column.id, headerName: column.label, headerTooltip: tip(column), minWidth: size.min,
+      valueGetter: (p) => (p.data ? columns.cell(column, p.data) : ''),
+      tooltipValueGetter: (p) => (p.data ? (column.role === 'time' ? p.data.ts : columns.cell(column, p.data)) : ''),
+      cellClass: classes(column), cellClassRules: tones(column), sortable: Boolean(sortable), resizable: true, suppressHeaderMenuButton: true,
+      headerClass: column.right ? 'ag-right-aligned-header' : '', comparator: () => 0,
+    };
+    if (column.role === 'measure' || column.role === 'number') def.cellClassRules['s-zero'] = (p) => ZERO.test(p.value);
+    if (width) def.width = width;
+    else if (size.flex) Object.assign(def, { flex: size.flex, width: size.width });
+    else def.width = size.width;
+    return def;
+  };
+  function tip(column) {
+    const name = column.id.startsWith('@') ? '' : column.id;
+    return [name, column.field.description].filter(Boolean).join(': ');
+  }
+
+  /* ---------------------------------------------------------------- what the user chose */
+
+  const key = (gadget) => 'igdash.columns.' + gadget;
+  columns.load = function (gadget) {
+    try {
+      const chosen = JSON.parse(window.localStorage.getItem(key(gadget)) || 'null');
+      return chosen && typeof chosen === 'object' ? chosen : null;
+    } catch { return null; }
+  };
+  columns.save = function (gadget, chosen) {
+    try {
+      if (chosen === null) window.localStorage.removeItem(key(gadget));
+      else window.localStorage.setItem(key(gadget), JSON.stringify(chosen));
+    } catch { /* a browser without storage only forgets */ }
+  };
+
+  /* The ids shown, in order: the user's choice, else the metadata's, less what is empty everywhere. */
+  columns.shown = function (list, chosen, rows) {
+    if (chosen && Array.isArray(chosen.shown)) {
+      const known = chosen.shown.filter((id) => list.some((column) => column.id === id));
+      if (known.length > 0) return known;
+    }
+    const quiet = (column) => rows.length > 0 && ['@node', ...FIRST].includes(column.id) && rows.every((row) => columns.cell(column, row) === '');
+    const ids = list.filter((column) => column.shown && !quiet(column)).map((column) => column.id);
+    return ids.length > 1 ? ids : list.slice(0, 8).map((column) => column.id);
+  };
+})();

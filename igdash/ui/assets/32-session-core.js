@@ -1,0 +1,215 @@
+/* The open session: who it is, what is known of it, and the one generation that everything on
+   screen belongs to. Opening another session (or leaving) aborts every request of the old one, and
+   an answer that still comes is dropped: nothing stale is ever painted. */
+(function () {
+  'use strict';
+  const ig = window.igdash;
+  const view = ig.session;
+  const TABS = ['events', 'losses', 'log', 'info'];
+  const ENDED = ['stopped', 'interrupted', 'failed'];
+  const REFRESH_MS = 2000;
+
+  const core = (view.core = {
+    id: null, gen: 0, session: null, fields: null, sources: [], tab: 'events', live: null, losses: null, problem: null,
+    shown: false, route: null,
+  });
+  let aborter = new AbortController();
+  let refreshing = false, again = 0;
+
+  /* ---------------------------------------------------------------- saying what happened */
+
+  const listeners = new Map();
+  /* Events: open(route), session(session), frame(live), tab(name), losses(list), params(route), close(). */
+  core.on = function (name, fn) {
+    if (!listeners.has(name)) listeners.set(name, []);
+    listeners.get(name).push(fn);
+  };
+  function emit(name, argument) {
+    for (const fn of listeners.get(name) || []) {
+      try { fn(argument); } catch (error) { console.error(error); }
+    }
+  }
+  core.emit = emit;
+
+  /* ---------------------------------------------------------------- asking */
+
+  core.url = (rest) => '/api/sessions/' + encodeURIComponent(core.id) + (rest || '');
+
+  /* Raise what a late answer must not do: `guard(gen)` throws an AbortError when it is stale. */
+  function guard(gen) {
+    if (gen !== core.gen) throw new DOMException('another session is open', 'AbortError');
+  }
+
+  core.get = async function (rest) {
+    const gen = core.gen;
+    const answer = await ig.api(core.url(rest), { signal: aborter.signal });
+    guard(gen);
+    return answer;
+  };
+
+  /* The answer as text, for those who look at parts of it only. */
+  core.text = async function (rest) {
+    const gen = core.gen;
+    let response;
+    try {
+      response = await fetch(core.url(rest), { signal: aborter.signal, headers: { Accept: 'application/json' } });
+    } catch (error) {
+      if (error.name === 'AbortError') throw error;
+      throw Object.assign(new Error('igdash does not answer. Is it still running?'), { problem: { status: 0 } });
+    }
+    const body = await response.text();
+    guard(gen);
+    if (response.ok) return body;
+    let problem = {};
+    try { problem = JSON.parse(body); } catch { /* not ours */ }
+    throw Object.assign(new Error(problem.detail || problem.title || 'Error ' + response.status), { problem: { status: response.status, ...problem } });
+  };
+
+  core.isAbort = (error) => error && error.name === 'AbortError';
+  /* For promises whose failure is shown elsewhere or does not matter any more. */
+  core.quiet = function (promise) {
+    promise.catch((error) => { if (!core.isAbort(error)) console.warn('session view: ' + error.message); });
+  };
+
+  /* ---------------------------------------------------------------- the session's life */
+
+  core.ended = () => core.session !== null && ENDED.includes(core.session.state);
+  core.isArray = () => core.sources.some((source) => source.array);
+
+  function open(route) {
+    aborter.abort();
+    aborter = new AbortController();
+    clearTimeout(again);
+    refreshing = false;
+    Object.assign(core, {
+      id: route.id, gen: core.gen + 1, session: null, fields: null, sources: [], losses: null, problem: null, route: route,
+      live: ig.live.sessions.get(route.id) || null, shown: true, tab: tabOf(route),
+    });
+    emit('open', route);
+    core.quiet(load());
+  }
+
+  async function load() {
+    const gen = core.gen;
+    try {
+      const [session, fields] = await Promise.all([core.get(), core.get('/fields')]);
+      core.sources = fields.sources || [];
+      core.fields = core.sources.length > 0 ? core.sources[0].fields : [];
+      take(session);
+      guard(gen);
+      emit('ready', session);
+      if (session.lost > 0) core.loadLosses();
+    } catch (error) {
+      if (gen !== core.gen || core.isAbort(error)) return;
+      core.problem = error;
+      emit('problem', error);
+    }
+  }
+
+  function take(session) {
+    if (session.id !== core.id) {
+      ig.nav('/sessions/' + encodeURIComponent(session.id) + window.location.search, { replace: true });
+      return;
+    }
+    const lost = core.session ? core.session.lost : session.lost;
+    core.session = session;
+    const target = ig.target(session.target);
+    ig.title((session.name || session.title || ig.gadget(session.gadget).title) + ' ' + target);
+    emit('session', session);
+    if (session.lost !== lost) core.loadLosses();
+    if (core.ended()) core.live = null;
+  }
+
+  /* Ask for the session again, at most once per REFRESH_MS; counters in between come by frames. */
+  core.refresh = function () {
+    if (refreshing || !core.shown || core.id === null) return;
+    refreshing = true;
+    const gen = core.gen;
+    core.get().then(take).catch((error) => {
+      if (gen !== core.gen || core.isAbort(error)) return;
+      if (error.problem && error.problem.status === 404) {
+        core.problem = error;
+        emit('problem', error);
+      }
+    }).finally(() => {
+      if (gen !== core.gen) return;
+      again = setTimeout(() => { refreshing = false; }, REFRESH_MS);
+    });
+  };
+
+  core.loadLosses = function () {
+    core.quiet(core.get('/losses').then((answer) => {
+      core.losses = answer;
+      emit('losses', answer);
+    }));
+  };
+
+  /* ---------------------------------------------------------------- live counters */
+
+  function onFrame(frame) {
+    if (!core.shown || core.id === null) return;
+    emit('health', frame.stats || ig.live.stats);
+    const news = frame.sessions && frame.sessions[core.id];
+    if (!news) {
+      if (core.session && !core.ended() && (frame.full || core.session.state !== 'running')) core.refresh();
+      return;
+    }
+    const before = core.live;
+    core.live = Object.assign({}, before, news);
+    if (core.session) {
+      const moved = news.state !== undefined && news.state !== core.session.state;
+      Object.assign(core.session, pick(core.live));
+      emit('frame', core.live);
+      if (moved || ENDED.includes(core.session.state)) core.refresh();
+      if (before && before.lost !== core.live.lost) core.loadLosses();
+    }
+  }
+  function pick(live) {
+    const out = {};
+    for (const key of ['state', 'events', 'lost', 'rate', 'last_seq', 'logs', 'malformed', 'ticks']) {
+      if (live[key] !== undefined) out[key] = live[key];
+    }
+    return out;
+  }
+
+  /* ---------------------------------------------------------------- tabs and address */
+
+  const tabOf = (route) => (TABS.includes(route.params.get('tab')) ? route.params.get('tab') : 'events');
+  core.showTab = function (name) {
+    core.tab = name;
+    ig.setParam('tab', name === 'events' ? null : name);
+    emit('tab', name);
+  };
+
+  function onRoute(route) {
+    if (!core.shown || route.id !== core.id) {
+      open(route);
+      return;
+    }
+    core.route = route;
+    if (tabOf(route) !== core.tab) {
+      core.tab = tabOf(route);
+      emit('tab', core.tab);
+    }
+    emit('params', route);
+  }
+
+  function onLeave() {
+    aborter.abort();
+    clearTimeout(again);
+    core.gen += 1;
+    core.shown = false;
+    core.id = null;
+    emit('close');
+  }
+
+  /* Open the same session once more, after an error. */
+  core.retry = () => open(ig.route());
+
+  ig.ready(() => {
+    ig.onLeave('session', onLeave);
+    ig.live.on(onFrame);
+    /* Last, so that every region has its listeners before the first session opens. */
+    setTimeout(() => ig.onRoute('session', onRoute), 0);
+  });
+})();

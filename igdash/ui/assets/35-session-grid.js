@@ -1,0 +1,391 @@
+/* The event grid: one AG Grid for the life of the page, filled by our own datasource. Row i of a
+   stream is the event `head - i`: `head` moves with the committed high-water mark while following and
+   stands still while somebody reads, so nothing moves under the reader's eyes. Rows are kept by seq;
+   a live update fetches only what is new on screen, one request in flight, four a second at most. */
+(function () {
+  'use strict';
+  const ig = window.igdash;
+  const view = ig.session;
+  const core = view.core;
+  const text = view.text;
+  const columns = view.columns;
+  const BLOCK = 100, KEEP = 4000, PULL_MS = 250, TOP_PX = 2, NEWEST = 9007199254740991;
+  const g = {
+    api: null, gen: 0, ready: false, head: 0, first: 1, latest: 0, atTop: true, paused: false, selected: null, mark: 0,
+    rows: new Map(), ticks: null, list: [], chosen: null, pulling: false, timer: 0, pulled: 0, answered: 0,
+  };
+  let api = null;
+
+  /* ---------------------------------------------------------------- rows by seq */
+
+  function keep(rows) {
+    for (const row of rows) g.rows.set(row.seq, row);
+    if (g.rows.size <= KEEP) return;
+    let drop = g.rows.size - KEEP;
+    for (const seq of g.rows.keys()) {
+      if (drop <= 0) break;
+      g.rows.delete(seq);
+      drop -= 1;
+    }
+  }
+
+  async function fetchPage(query) {
+    const begun = performance.now();
+    const page = text.page(await core.text('/events?' + query));
+    g.answered = performance.now() - begun;
+    g.first = page.first || 1;
+    g.latest = Math.max(g.latest, page.last);
+    keep(page.events);
+    return page;
+  }
+
+  const total = () => (g.ticks ? g.ticks.length : Math.max(0, g.head - g.first + 1));
+  const at = (index) => (g.ticks ? g.sorted[index] : g.rows.get(g.head - index));
+  const indexOf = (seq) => (g.ticks ? g.sorted.findIndex((row) => row.seq === seq) : g.head - seq);
+
+  function slice(start, end) {
+    const rows = [];
+    for (let i = start; i < Math.min(end, total()); i += 1) {
+      const row = at(i);
+      if (!row) return null;
+      rows.push(row);
+    }
+    return rows;
+  }
+
+  /* Answer the grid. `head` may move while a page is on its way: then look again, with the new one. */
+  async function serve(params, gen) {
+    if (g.ticks) g.sorted = columns.sort(g.ticks, g.list, params.sortModel);
+    for (let tries = 0; tries < 5; tries += 1) {
+      const rows = slice(params.startRow, params.endRow);
+      if (rows) {
+        params.successCallback(rows, total());
+        painted();
+        return;
+      }
+      const high = g.head - params.startRow, low = Math.max(g.first, g.head - params.endRow + 1);
+      await fetchPage('before=' + (high + 1) + '&limit=' + (high - low + 1));
+      if (gen !== g.gen) return;
+    }
+    throw new Error('the history changed too quickly');
+  }
+
+  function datasource(gen) {
+    return {
+      getRows(params) {
+        if (gen !== g.gen || !g.ready) return;
+        serve(params, gen).catch((error) => {
+          if (gen !== g.gen || core.isAbort(error)) return;
+          params.failCallback();
+          trouble(error);
+        });
+      },
+    };
+  }
+
+  function trouble(error) {
+    const box = ig.$('session-trouble');
+    box.replaceChildren(ig.icon('warn'), ig.el('span', {}, 'Events could not be read: ' + error.message),
+      ig.el('button', { class: 'btn s', type: 'button', on: { click: () => { box.hidden = true; renew(); } } }, 'Try again'));
+    box.hidden = false;
+  }
+
+  /* Throw away what the grid holds and read what is visible again. */
+  function renew() {
+    if (api) api.purgeInfiniteCache();
+  }
+
+  /* ---------------------------------------------------------------- following and holding still */
+
+  const following = () => g.atTop && !g.paused && g.selected === null;
+  const looked = () => core.shown && core.tab === 'events' && document.visibilityState === 'visible';
+
+  function advance() {
+    view.status.paint();
+    if (g.ticks || !g.ready || !following() || !looked() || g.latest <= g.head || g.pulling || g.timer) return;
+    const wait = g.pulled + PULL_MS - performance.now();
+    if (wait > 0) {
+      g.timer = setTimeout(() => { g.timer = 0; advance(); }, wait);
+      return;
+    }
+    core.quiet(pull());
+  }
+
+  /* Bring the newest rows in. Those that are not new are still here, by seq. */
+  async function pull() {
+    const gen = g.gen;
+    g.pulling = true;
+    g.pulled = performance.now();
+    try {
+      const want = Math.min(BLOCK, g.latest - g.head);
+      const page = await fetchPage('before=' + (g.latest + 1) + '&limit=' + want);
+      if (gen !== g.gen || !following() || page.events.length === 0) return;
+      g.head = page.events[page.events.length - 1].seq;
+      api.refreshInfiniteCache();
+    } finally {
+      if (gen === g.gen) {
+        g.pulling = false;
+        advance();
+      }
+    }
+  }
+
+  /* Go on following, from the newest event. What came meanwhile is above the line `mark`. */
+  async function goLive() {
+    const gen = g.gen;
+    g.paused = false;
+    if (g.selected !== null) select(null);
+    if (g.ticks) {
+      core.emit('live');
+      return;
+    }
+    if (g.latest > g.head) {
+      g.mark = g.head;
+      const page = await fetchPage('before=' + (g.latest + 1) + '&limit=' + BLOCK);
+      if (gen !== g.gen) return;
+      g.head = page.events.length > 0 ? page.events[page.events.length - 1].seq : g.head;
+    }
+    g.atTop = true;
+    api.ensureIndexVisible(0, 'top');
+    renew();
+    advance();
+  }
+
+  function toggle() {
+    if (following() && !core.ended()) {
+      g.paused = true;
+      g.mark = g.head;
+      if (g.ticks) core.emit('hold');
+      view.status.paint();
+    } else core.quiet(goLive());
+  }
+
+  function onScroll(event) {
+    if (event.direction !== 'vertical' || !g.ready) return;
+    const top = event.top <= TOP_PX;
+    if (top !== g.atTop) {
+      g.atTop = top;
+      if (!top) g.mark = g.head;
+      else if (!g.paused && g.selected === null && g.latest > g.head) core.quiet(goLive());
+    }
+    view.status.paint();
+  }
+
+  /* Hold still with `seq` in sight. Moves `head` only when the event lies beyond it. */
+  async function show(seq) {
+    const gen = g.gen;
+    if (seq > g.head) {
+      if (seq > g.latest) return false;
+      await fetchPage('before=' + (seq + 1) + '&limit=' + BLOCK);
+      if (gen !== g.gen) return false;
+      g.head = Math.max(g.latest, seq);
+      g.rows.delete(0);
+      api.setRowCount(total(), true);
+      renew();
+    }
+    g.atTop = false;
+    api.ensureIndexVisible(indexOf(seq), 'middle');
+    view.status.paint();
+    return true;
+  }
+
+  /* ---------------------------------------------------------------- selecting */
+
+  function select(seq) {
+    const before = g.selected;
+    if (before === seq) return;
+    g.selected = seq;
+    ig.setParam('seq', seq);
+    const nodes = [before, seq].filter((one) => one !== null).map((one) => api.getDisplayedRowAtIndex(indexOf(one))).filter(Boolean);
+    if (nodes.length > 0) api.redrawRows({ rowNodes: nodes });
+    core.emit('select', seq);
+    if (seq === null) {
+      if (g.mark === 0) g.mark = g.head;
+      if (g.atTop && !g.paused && !g.ticks && g.latest > g.head) core.quiet(goLive());
+    } else if (g.ticks) core.emit('hold');
+    view.histogram.mark();
+    view.status.paint();
+  }
+
+  /* One row down (+1, older) or up (-1, newer). */
+  async function move(step) {
+    if (!g.ready || total() === 0) return;
+    if (g.selected === null) {
+      select(at(Math.max(0, api.getFirstDisplayedRowIndex())).seq);
+      return;
+    }
+    const index = indexOf(g.selected) + step;
+    if (!g.ticks && index < 0 && g.latest > g.head) await show(g.head + 1);
+    const next = g.ticks || index >= 0 ? index : indexOf(g.selected) - 1;
+    if (next < 0 || next >= total()) return;
+    const row = at(next);
+    api.ensureIndexVisible(next, null);
+    select(row ? row.seq : g.head - next);
+  }
+
+  /* ---------------------------------------------------------------- columns */
+
+  function setColumns(rows) {
+    const gadget = core.session.gadget;
+    const fields = core.fields && core.fields.length > 0 ? core.fields : columns.guess(rows);
+    g.list = columns.of(fields);
+    if (core.isArray()) g.list[0].shown = false;
+    g.chosen = columns.load(gadget);
+    applyColumns(rows);
+  }
+  function applyColumns(rows) {
+    const ids = columns.shown(g.list, g.chosen, rows || [...g.rows.values()].slice(-BLOCK));
+    g.shown = ids;
+    const defs = ids.map((id) => columns.def(g.list.find((column) => column.id === id), g.chosen, core.isArray()));
+    api.setGridOption('columnDefs', defs);
+    core.emit('columns');
+  }
+  function choose(shown) {
+    g.chosen = shown === null ? null : Object.assign({}, g.chosen, { shown: shown });
+    columns.save(core.session.gadget, g.chosen);
+    applyColumns();
+  }
+  function remember(event) {
+    if (!event.finished || !core.session || !/^ui/.test(event.source || '')) return;
+    const state = api.getColumnState();
+    g.chosen = Object.assign({}, g.chosen, { shown: state.map((one) => one.colId) });
+    if (event.type === 'columnResized' && event.column) {
+      g.chosen.widths = Object.assign({}, g.chosen.widths, { [event.column.getColId()]: Math.round(event.column.getActualWidth()) });
+    }
+    g.shown = g.chosen.shown;
+    columns.save(core.session.gadget, g.chosen);
+    core.emit('columns');
+  }
+
+  /* ---------------------------------------------------------------- opening a session */
+
+  const root = () => ig.$('session-root');
+  let firstPage = null;
+
+  function onOpen() {
+    clearTimeout(g.timer);
+    Object.assign(g, {
+      gen: core.gen, ready: false, head: 0, first: 1, latest: 0, atTop: true, paused: false, selected: null, mark: 0, rows: new Map(),
+      ticks: null, sorted: [], pulling: false, timer: 0, pulled: 0, painted: false,
+    });
+    root().classList.add('s-loading');
+    ig.$('session-trouble').hidden = true;
+    firstPage = fetchPage('before=' + NEWEST + '&limit=' + BLOCK);
+    firstPage.catch(() => {});
+    view.status.paint();
+  }
+
+  async function onReady() {
+    const gen = g.gen;
+    await attached;
+    if (gen !== g.gen) return;
+    if (core.isArray()) g.ticks = [];
+    let page = { events: [] };
+    try {
+      page = await firstPage;
+    } catch (error) {
+      if (gen !== g.gen || core.isAbort(error)) return;
+      trouble(error);
+    }
+    if (gen !== g.gen) return;
+    g.head = page.events.length > 0 ? page.events[page.events.length - 1].seq : 0;
+    g.latest = Math.max(g.latest, g.head, Number(core.session.last_seq || 0));
+    g.ready = true;
+    setColumns(page.events);
+    const seq = Number(core.route.params.get('seq')) || null;
+    api.setGridOption('datasource', datasource(gen));
+    if (g.ticks) core.emit('ticks');
+    else if (seq) await openAt(seq);
+    advance();
+  }
+
+  /* A deep link: position there even when the row is far away. */
+  async function openAt(seq) {
+    api.setRowCount(total(), true);
+    const there = seq >= g.first && (await show(seq));
+    if (there) select(seq);
+    else core.emit('select', seq);
+  }
+
+  /* Rows are on screen (or it is known that there are none). */
+  function painted() {
+    if (g.painted) return;
+    g.painted = true;
+    const gen = g.gen;
+    requestAnimationFrame(() => {
+      if (gen !== g.gen) return;
+      root().classList.remove('s-loading');
+      root().dataset.painted = core.id;
+      core.emit('painted');
+      view.status.paint();
+    });
+  }
+
+  function onFrame(live) {
+    if (live.last_seq !== undefined) g.latest = Math.max(g.latest, Number(live.last_seq));
+    advance();
+  }
+
+  function onParams(route) {
+    const seq = Number(route.params.get('seq')) || null;
+    if (!g.ready || seq === g.selected) return;
+    if (seq === null) select(null);
+    else core.quiet(Promise.resolve(g.ticks ? true : show(seq)).then((there) => there && select(seq)));
+  }
+
+  /* The wrapper installs a datasource of its own after its API can be had: ours must come later. */
+  const attached = new Promise((resolve) => {
+    ig.ready(async () => {
+      api = g.api = await window.dash_ag_grid.getApiAsync('session-grid');
+      while (!api.getGridOption('datasource')) await new Promise((next) => setTimeout(next, 10));
+      api.setGridOption('rowClassRules', {
+        's-selected': (p) => Boolean(p.data) && p.data.seq === g.selected,
+        's-mark': (p) => Boolean(p.data) && !g.ticks && p.data.seq === g.mark + 1 && g.mark > 0 && g.mark < g.head && p.rowIndex > 0,
+        's-pending': (p) => !p.data,
+      });
+      api.addEventListener('bodyScroll', onScroll);
+      api.addEventListener('rowClicked', (e) => { if (e.data) select(e.data.seq === g.selected ? null : e.data.seq); });
+      api.addEventListener('columnResized', remember);
+      api.addEventListener('columnMoved', remember);
+      api.addEventListener('viewportChanged', () => view.status.paint());
+      resolve(api);
+    });
+  });
+
+  view.grid = {
+    state: g, select: select, move: move, show: show, goLive: goLive, toggle: toggle, choose: choose, following: following,
+    looked: looked, total: total, at: at, indexOf: indexOf, fetchPage: fetchPage, renew: renew,
+    selected: () => (g.selected === null ? null : g.rows.get(g.selected) || (g.ticks || []).find((row) => row.seq === g.selected) || null),
+    range: () => (api ? [api.getFirstDisplayedRowIndex(), api.getLastDisplayedRowIndex()] : [0, -1]),
+    /* The rows of a tick; the grid sorts them as its header says. */
+    setTick(rows) {
+      g.ticks = rows;
+      g.sorted = rows;
+      keep(rows);
+      api.refreshInfiniteCache();
+    },
+  };
+
+  /* First event at or after a moment; in a tick gadget the tick that holds it. */
+  view.showTime = async function (moment) {
+    const page = await fetchPage('from=' + encodeURIComponent(moment) + '&limit=1');
+    if (page.events.length === 0) {
+      ig.toast('No event at or after ' + ig.fmt.clock(moment) + '.', 'info');
+      return;
+    }
+    const seq = page.events[0].seq;
+    if (g.ticks) core.emit('seek', { seq: seq, moment: moment });
+    else if (await show(seq)) select(seq);
+  };
+
+  ig.ready(() => {
+    core.on('open', onOpen);
+    core.on('ready', () => core.quiet(onReady()));
+    core.on('frame', onFrame);
+    core.on('session', (session) => { onFrame({ last_seq: session.last_seq }); });
+    core.on('tab', () => advance());
+    core.on('params', onParams);
+    core.on('close', () => { g.gen = -1; g.ready = false; clearTimeout(g.timer); g.timer = 0; });
+    document.addEventListener('visibilitychange', advance);
+  });
+})();

@@ -1,0 +1,161 @@
+"""`igdash serve` as people run it: one command, two processes, whatever dies comes back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.serving import Serving
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Serving]:
+    found = Serving(tmp_path)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def running(serving: Serving, *ids: str) -> bool:
+    sessions = serving.sessions()
+    return all(sessions[one]["state"] == "running" for one in ids)
+
+
+def events(serving: Serving, one: str) -> int:
+    return int(serving.get(f"/api/sessions/{one}")["events"])
+
+
+def test_sessions_survive_the_death_of_everything(serving: Serving):
+    """kill -9 the collector, kill -9 the web, SIGTERM: the same sessions go on each time."""
+    serving.start()
+    one = serving.igdash("start", "trace_tcp", "-n", "production").strip()
+    two = serving.igdash("start", "trace_exec").strip()
+    wait_until(lambda: events(serving, one) > 0 and events(serving, two) > 0)
+
+    os.kill(serving.child("collect"), signal.SIGKILL)
+    before = events(serving, one)
+    wait_until(lambda: serving.get("/readyz", Accept="application/json") is not None, timeout=10)
+    wait_until(lambda: events(serving, one) > before, timeout=10)
+    wait_until(lambda: running(serving, one, two))
+    assert "collect ended" in serving.said()
+    assert "killed by SIGKILL" in serving.said()
+
+    os.kill(serving.child("web"), signal.SIGKILL)
+    wait_until(lambda: not serving.answers(), timeout=5)
+    wait_until(serving.answers, timeout=10)
+    before = events(serving, one)
+    wait_until(lambda: events(serving, one) > before)
+
+    assert serving.stop(timeout=10) == 0
+    assert {s["state"] for s in serving.sessions().values()} == {"running"}
+    assert not serving.answers()
+
+    serving.start()
+    before = events(serving, one)
+    wait_until(lambda: events(serving, one) > before)
+    losses = serving.igdash("losses", one)
+    assert "stream" in losses
+    serving.igdash("stop", one, two[:6])
+    wait_until(lambda: {s["state"] for s in serving.sessions().values()} == {"stopped"})
+    serving.igdash("delete", one)
+    assert set(serving.sessions()) == {two}
+    assert serving.stop(signal.SIGINT, timeout=10) == 0
+    assert "ok" in serving.igdash("db", "check")
+
+
+def test_the_first_line_says_where_it_is(serving: Serving):
+    serving.start()
+    line = next(line for line in serving.said().splitlines() if line.startswith("igdash is on"))
+    assert line.startswith(f"igdash is on {serving.url} (store sqlite:///{serving.folder}")
+    assert serving.collector() == serving.child("collect")
+    assert serving.get("/healthz")
+    with pytest.raises(OSError, match=r"400|403|421"):
+        serving.get("/api/stats", Host="evil.example")
+
+
+def test_files_are_for_their_owner_alone(serving: Serving):
+    serving.start()
+    serving.igdash("start", "trace_exec")
+    for path in (serving.folder / "igdash.db", *(serving.folder / "igdash.state").rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_second_igdash_on_the_same_store_is_refused(serving: Serving, tmp_path: Path):
+    serving.start()
+    second = subprocess.run(
+        serving.argv("serve", "--port", "0"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert second.returncode == 1
+    ours = [line for line in second.stderr.splitlines() if line.startswith("igdash: ")]
+    assert len(ours) == 1, second.stderr
+    assert "another igdash collects into" in ours[0]
+    assert serving.answers()
+
+
+def test_a_busy_port_is_one_clear_line(serving: Serving):
+    with socket.create_server(("127.0.0.1", serving.port)):
+        done = refused(serving)
+    assert done.returncode == 1
+    assert f"port {serving.port} on 127.0.0.1 is in use" in done.stderr
+    assert not (serving.folder / "igdash.db").exists()
+
+
+def test_a_port_that_others_can_reach_needs_the_flag(serving: Serving):
+    done = refused(serving, "--host", "0.0.0.0")
+    assert done.returncode != 0
+    assert "igdash has no login" in done.stderr
+    assert "--insecure-no-login" in done.stderr
+    serving.start("serve", "--host", "0.0.0.0", "--insecure-no-login")
+    assert serving.answers()
+
+
+def test_a_bad_configuration_is_one_clear_line(serving: Serving):
+    serving.config.write_text("[web]\nprot = 1\n", encoding="utf-8")
+    done = refused(serving)
+    assert done.returncode == 2
+    assert "did you mean web.port" in done.stderr
+
+
+def test_a_store_it_may_not_touch_is_one_clear_line(serving: Serving):
+    path = serving.folder / "igdash.db"
+    path.write_bytes(b"something else\n" * 100)
+    done = refused(serving)
+    assert done.returncode == 1
+    assert "igdash.db" in done.stderr
+    assert path.read_bytes() == b"something else\n" * 100
+
+
+def test_children_end_when_their_parent_is_killed(serving: Serving):
+    serving.start()
+    pids = serving.children()
+    assert serving.stop(signal.SIGKILL) == -signal.SIGKILL
+    wait_until(lambda: not any(alive(pid) for pid in pids), timeout=12)
+
+
+def refused(serving: Serving, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `serve`, which must end by itself with exactly one line."""
+    done = subprocess.run(
+        serving.argv("serve", *words), capture_output=True, text=True, check=False, timeout=30
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("igdash: ")]
+    assert len(lines) == 1, done.stderr
+    return done
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

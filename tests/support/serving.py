@@ -1,0 +1,144 @@
+"""A real `igdash serve` on a free port, with a replay environment on the bundled recordings."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+RECORDINGS = ROOT / "examples" / "recordings"
+
+CONFIG = """\
+[store]
+url = "sqlite:///{folder}/igdash.db"
+[web]
+port = {port}
+[[environments]]
+name = "demo"
+kind = "replay"
+folder = "{recordings}"
+"""
+
+
+def free_port() -> int:
+    """Return a port that nobody uses right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Serving:
+    """One `igdash` installation in a folder: `start` and `stop` run the server, `igdash` any command."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.config = folder / "igdash.toml"
+        self.config.write_text(
+            CONFIG.format(folder=folder, port=self.port, recordings=RECORDINGS), encoding="utf-8"
+        )
+        self.stderr = folder / "stderr"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def argv(self, *words: str) -> list[str]:
+        """Return a command line on this installation."""
+        return [sys.executable, "-m", "igdash", *words, "--config", str(self.config)]
+
+    def start(self, *words: str) -> None:
+        """Run `serve` (or what `words` say) and wait until it says where it is."""
+        self.spawn(*words)
+        seen = self.said().count("igdash is on")
+        wait_until(lambda: self.said().count("igdash is on") > seen or self._dead(), timeout=30)
+        assert not self._dead(), self.said()
+
+    def spawn(self, *words: str) -> None:
+        """Run `serve` (or what `words` say) and do not wait."""
+        with self.stderr.open("ab") as out:
+            self.process = subprocess.Popen(
+                self.argv(*(words or ("serve",))),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=out,
+                start_new_session=True,
+            )
+
+    def _dead(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 12.0) -> int:
+        """Signal the parent and return its exit code."""
+        assert self.process is not None
+        process, self.process = self.process, None
+        process.send_signal(number)
+        return process.wait(timeout)
+
+    def close(self) -> None:
+        """End whatever runs, hard if need be."""
+        if self.process is not None and self.process.poll() is None:
+            try:
+                self.stop()
+            except subprocess.TimeoutExpired:
+                pids = self.children()
+                for pid in pids:
+                    os.kill(pid, signal.SIGKILL)
+                raise
+
+    def said(self) -> str:
+        """Return all of stderr so far."""
+        return self.stderr.read_text(encoding="utf-8") if self.stderr.exists() else ""
+
+    def igdash(self, *words: str) -> str:
+        """Run a command; return its stdout. Raises `AssertionError` with its stderr."""
+        done = subprocess.run(
+            self.argv(*words), capture_output=True, text=True, check=False, cwd=ROOT, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def sessions(self) -> dict[str, dict[str, Any]]:
+        """Return all sessions by id, read from the store."""
+        document = json.loads(self.igdash("sessions", "-o", "json"))
+        return {session["id"]: session for session in document["sessions"]}
+
+    def get(self, path: str, **headers: str) -> Any:
+        """Return the JSON of a GET."""
+        wanted = urllib.request.Request(self.url + path, headers=headers)
+        with urllib.request.urlopen(wanted, timeout=10) as answer:
+            return json.load(answer)
+
+    def answers(self) -> bool:
+        """Whether the web process answers."""
+        try:
+            return bool(self.get("/api/stats"))
+        except OSError:
+            return False
+
+    def collector(self) -> int:
+        """Return the collector's process id, as the startup lines said it last."""
+        return int(re.findall(r"collector pid (\d+)", self.said())[-1])
+
+    def children(self) -> list[int]:
+        """Return the process ids of collect and web."""
+        assert self.process is not None
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in path.read_text().split()]
+
+    def child(self, name: str) -> int:
+        """Return the process id of `collect` or `web`."""
+        for pid in self.children():
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if name.encode() in words:
+                return pid
+        raise AssertionError(f"no {name} among {self.children()}")

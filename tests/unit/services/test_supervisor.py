@@ -1,0 +1,165 @@
+"""The supervisor with real, tiny children: restarts, refusals, order of stopping, orphans."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from igdash.services import supervisor
+from igdash.services.supervisor import EXIT_REFUSED, Child, Supervisor
+from tests.support.waiting import wait_until
+
+READY_THEN_WAIT = "print('ready', flush=True); signal.pause()"
+LOG_END = "signal.signal(15, lambda *a: (note('end'), sys.exit(0)))"
+
+
+def child(folder: Path, name: str, code: str, **more: object) -> Child:
+    """A Python child that can `note(word)`: append `name word pid` to the diary."""
+    head = (
+        "import os, signal, sys, time\n"
+        f"def note(word): open({str(folder / 'diary')!r}, 'a').write("
+        f"f'{name} {{word}} {{os.getpid()}}\\n')\n"
+        "note('start')\n"
+    )
+    argv = [sys.executable, "-S", "-c", head + code]
+    return Child(name=name, argv=argv, environ=dict(os.environ), **more)  # type: ignore[arg-type]
+
+
+def diary(folder: Path) -> list[list[str]]:
+    path = folder / "diary"
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def words(folder: Path) -> list[str]:
+    return [" ".join(entry[:2]) for entry in diary(folder)]
+
+
+class Running:
+    """A supervisor on a thread of its own, without its signal handlers."""
+
+    def __init__(self, *children: Child, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(supervisor.signal, "signal", lambda *_: signal.SIG_DFL)
+        self.supervisor = Supervisor(children)
+        self.code: int | None = None
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self) -> None:
+        self.code = self.supervisor.run()
+
+    def stop(self) -> int | None:
+        self.supervisor.stop()
+        return self.wait()
+
+    def wait(self) -> int | None:
+        self.thread.join(15)
+        assert not self.thread.is_alive()
+        return self.code
+
+
+def test_web_waits_for_the_collector_and_is_stopped_after_it(tmp_path, monkeypatch):
+    code = f"{LOG_END}\n{READY_THEN_WAIT}"
+    running = Running(
+        child(tmp_path, "collect", "time.sleep(0.2)\n" + code),
+        child(tmp_path, "web", code, after="collect"),
+        monkeypatch=monkeypatch,
+    )
+    wait_until(lambda: len(diary(tmp_path)) == 2)
+    wait_until(lambda: running.supervisor.is_past_start("web"))
+    assert running.stop() == 0
+    assert words(tmp_path) == ["collect start", "web start", "collect end", "web end"]
+
+
+def test_a_killed_child_is_started_again(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.ERROR)
+    monkeypatch.setattr(supervisor, "FIRST_DELAY", 0.05)
+    running = Running(child(tmp_path, "collect", READY_THEN_WAIT), monkeypatch=monkeypatch)
+    wait_until(lambda: running.supervisor.is_past_start("collect"))
+    os.kill(int(diary(tmp_path)[0][2]), signal.SIGKILL)
+    wait_until(lambda: len(diary(tmp_path)) == 2)
+    assert running.stop() == 0
+    assert "killed by SIGKILL" in caplog.text
+
+
+def test_restarts_come_slower_and_slower(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.ERROR)
+    monkeypatch.setattr(supervisor, "FIRST_DELAY", 0.05)
+    monkeypatch.setattr(supervisor, "MAX_DELAY", 0.15)
+    running = Running(child(tmp_path, "collect", "sys.exit(1)"), monkeypatch=monkeypatch)
+    wait_until(lambda: len(diary(tmp_path)) >= 5)
+    running.stop()
+    delays = [record.args[-1] for record in caplog.records]
+    assert delays[:4] == pytest.approx([0.05, 0.1, 0.15, 0.15])
+    assert "exit code 1" in caplog.text
+
+
+def test_a_web_process_starts_although_the_collector_cannot(tmp_path, monkeypatch):
+    running = Running(
+        child(tmp_path, "collect", "sys.exit(1)"),
+        child(tmp_path, "web", READY_THEN_WAIT, after="collect"),
+        monkeypatch=monkeypatch,
+    )
+    wait_until(lambda: "web start" in words(tmp_path))
+    assert running.stop() == 0
+
+
+def test_a_child_that_refuses_ends_everything_with_1(tmp_path, monkeypatch):
+    running = Running(
+        child(tmp_path, "collect", f"{LOG_END}\n{READY_THEN_WAIT}"),
+        child(tmp_path, "web", f"sys.exit({EXIT_REFUSED})", after="collect"),
+        monkeypatch=monkeypatch,
+    )
+    assert running.wait() == 1
+    assert words(tmp_path) == ["collect start", "web start", "collect end"]
+
+
+def test_a_child_that_does_not_end_is_killed_after_its_grace(tmp_path, monkeypatch, caplog):
+    stubborn = "signal.signal(15, signal.SIG_IGN)\nprint('ready', flush=True)\ntime.sleep(60)"
+    running = Running(child(tmp_path, "collect", stubborn, grace=0.2), monkeypatch=monkeypatch)
+    wait_until(lambda: running.supervisor.is_past_start("collect"))
+    assert running.stop() == 0
+    assert "did not end within" in caplog.text
+
+
+def test_death_is_noticed_although_a_grandchild_holds_the_output(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "FIRST_DELAY", 0.05)
+    leaves_one = "pid = os.fork()\nif pid == 0: time.sleep(3); os._exit(0)\nsys.exit(1)"
+    running = Running(child(tmp_path, "collect", leaves_one), monkeypatch=monkeypatch)
+    wait_until(lambda: words(tmp_path).count("collect start") >= 2, timeout=2)
+    running.stop()
+
+
+def test_children_learn_of_the_parents_death_by_the_end_of_stdin(tmp_path):
+    """A real parent process, killed hard: its child notices and says so."""
+    watcher = child(tmp_path, "collect", "sys.stdin.read(); note('orphan')")
+    script = (
+        "from igdash.services.supervisor import *\n"
+        f"Supervisor([Child(name='c', argv={list(watcher.argv)!r}, environ={{}})]).run()\n"
+    )
+    import subprocess
+
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    try:
+        wait_until(lambda: "collect start" in words(tmp_path))
+    finally:
+        parent.kill()
+        parent.wait()
+    wait_until(lambda: "collect orphan" in words(tmp_path))
+
+
+def test_the_parent_imports_neither_dash_nor_the_database():
+    import subprocess
+
+    script = (
+        "import sys, igdash.cli.run\n"
+        "heavy = {'dash', 'sqlalchemy', 'flask', 'alembic', 'plotly'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
