@@ -67,14 +67,16 @@ class Cluster:
         self.listeners: set[Listener] = set()
         self._api: Any = None
         self._task: asyncio.Task[None] | None = None
-        self.listed = asyncio.Event()
+        self.answered = asyncio.Event()
 
     # -- life
 
     def begin(self) -> None:
         """Start watching the gadget pods, once."""
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._watch_pods(), name="gadget-pods")
+            self._task = asyncio.get_running_loop().create_task(
+                self._watch_pods(), name="gadget-pods"
+            )
 
     async def close(self) -> None:
         """Stop watching and close the HTTP session."""
@@ -123,7 +125,9 @@ class Cluster:
         await api.update_params_for_auth(headers, [], ["BearerToken"])
         return headers
 
-    async def lines(self, path: str, query: Mapping[str, str], *, timeout: float) -> AsyncIterator[bytes]:
+    async def lines(
+        self, path: str, query: Mapping[str, str], *, timeout: float
+    ) -> AsyncIterator[bytes]:
         """Yield the lines of a GET's body as they come. Raises `SourceError`, `Denied`, `Gone`."""
         api = await self._client()
         aiohttp = importlib.import_module("aiohttp")
@@ -134,7 +138,9 @@ class Cluster:
                 params=dict(query),
                 headers=await self._headers(api),
                 server_hostname=api.configuration.tls_server_name,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=LIST_SECONDS, sock_read=timeout),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=LIST_SECONDS, sock_read=timeout
+                ),
             ) as response:
                 if response.status != 200:
                     await self._refused(path, query, response.status, await response.text())
@@ -146,7 +152,9 @@ class Cluster:
                 if pending:
                     yield pending
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise SourceError(f"the API server {api.configuration.host} does not answer: {error}") from error
+            raise SourceError(
+                f"the API server {api.configuration.host} does not answer: {error}"
+            ) from error
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return a GET's JSON. Raises as `lines`."""
@@ -162,7 +170,9 @@ class Cluster:
         if status == 401:
             # The token ran out: configuration and credentials are read anew at the next request.
             await self._forget()
-            raise SourceError("the API server does not accept the credentials (401); they are read anew")
+            raise SourceError(
+                "the API server does not accept the credentials (401); they are read anew"
+            )
         if status == 403:
             verb = "watch" if query.get("watch") else "list"
             raise Denied(f"not allowed: {verb} on {path} ({message})")
@@ -198,8 +208,11 @@ class Cluster:
             self._take("ADDED", item)
         version = listed["metadata"]["resourceVersion"]
         found = bool(self.pods)
-        self._say("" if found else f"no pod with label {GADGET_LABEL} in namespace {path.split('/')[4]}: is Inspektor Gadget deployed there?")
-        self.listed.set()
+        self._say(
+            ""
+            if found
+            else f"no pod with label {GADGET_LABEL} in namespace {path.split('/')[4]}: is Inspektor Gadget deployed there?"
+        )
         backoff.reset()
         while True:
             watch = query | {
@@ -239,8 +252,13 @@ class Cluster:
 
     def _say(self, trouble: str) -> None:
         self.trouble = trouble
+        self.answered.set()
         for listener in tuple(self.listeners):
             listener()
+
+    def suggestions(self) -> dict[str, tuple[str, ...]]:
+        """Return known values for a target's fields."""
+        return {"node": tuple(sorted(self.pods))}
 
     # -- the way to a pod
 
@@ -255,5 +273,8 @@ class Cluster:
         url = f"{api.configuration.host}{path}?ports={GADGET_PORT}"
         headers = await self._headers(api)
         return await open_forward(
-            api.rest_client.pool_manager, url, headers, server_hostname=api.configuration.tls_server_name
+            api.rest_client.pool_manager,
+            url,
+            headers,
+            server_hostname=api.configuration.tls_server_name,
         )
