@@ -25,11 +25,13 @@ class ChunkKind(IntEnum):
 class Chunk:
     """Whole lines from one node, received at `received` (ns since the epoch).
 
-    `partial` is True for the last bytes of a stream that ended inside a line.
+    `source` is the IG data source of the lines, where the way in tells. `partial` is True for the
+    last bytes of a stream that ended inside a line.
     """
 
     kind: ChunkKind
     received: int
     data: bytes
     node: str = ""
+    source: str = ""
     partial: bool = False

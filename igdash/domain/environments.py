@@ -12,6 +12,10 @@ class EnvironmentKind(StrEnum):
 
     IG = "ig"
     """A local `ig` binary, one subprocess per session."""
+    IG_DAEMON = "ig-daemon"
+    """gRPC to `ig daemon`."""
+    KUBERNETES = "kubernetes"
+    """gRPC to every gadget pod of a cluster, over the API server's port-forward."""
     KUBECTL_GADGET = "kubectl-gadget"
     """A `kubectl-gadget` binary, one subprocess per session."""
     REPLAY = "replay"
@@ -24,13 +28,22 @@ class Environment:
 
     `command` is the argv prefix, `args` are appended after `run IMAGE`; the image of a gadget is
     `image_prefix + name + ":" + image_tag`. `folder`, `speed` (0 = as fast as it can), `loop` and
-    `retime` belong to replay; `gadget_namespace` is where IG itself runs.
+    `retime` belong to replay; `gadget_namespace` is where IG itself runs. `address` (`unix://…`,
+    `tcp://…`) and the `tls_…` files belong to ig-daemon; `kubeconfig` (empty = the usual places, or
+    the pod's own account) and `context` to kubernetes.
     """
 
     name: str
     kind: EnvironmentKind
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
+    address: str = ""
+    tls_ca: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_server_name: str = ""
+    kubeconfig: str = ""
+    context: str = ""
     image_prefix: str = "ghcr.io/inspektor-gadget/gadget/"
     image_tag: str = "latest"
     gadget_namespace: str = "gadget"

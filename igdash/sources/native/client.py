@@ -1,0 +1,265 @@
+"""Calls to one gRPC server over any byte pipe, on the event loop that all of them share.
+
+One thread with one asyncio loop carries every connection of every environment: a hundred nodes
+times ten sessions are sockets and buffers, not threads. Blocking callers (the sources) hand in
+coroutines with `NativeLoop.run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Final, Protocol, TypeVar
+
+from igdash.domain.threads import spawn
+from igdash.sources.native.http2 import UNAVAILABLE, Call, GrpcConnection, Status, TransportError
+
+T = TypeVar("T")
+
+COALESCE: Final = 0.02
+"""Seconds to leave a socket alone after a small read, so that a busy stream costs 50 wake-ups a
+second, not one per event. The kernel's receive buffer and the HTTP/2 window hold far more."""
+SMALL_READ: Final = 65_536
+PING_AFTER: Final = 300.0
+"""Seconds of silence before a keep-alive ping: the server answers more frequent ones with GOAWAY
+(protocol.md 3.1). Dead peers are found by TCP instead (see `pipes.keep_alive`)."""
+
+
+class GrpcFailure(Exception):
+    """A call ended with a status other than OK."""
+
+    def __init__(self, status: Status) -> None:
+        self.status = status
+        super().__init__(status.message or f"gRPC status {status.code}")
+
+
+class Pipe(Protocol):
+    """Bytes to and from one server, however they travel."""
+
+    def write(self, data: bytes) -> None:
+        """Send, buffered."""
+
+    def pause(self) -> None:
+        """Read no more for now."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+    def close(self) -> None:
+        """End it; `GrpcClient.connection_lost` follows."""
+
+
+OnMessages = Callable[[list[bytes]], None]
+OnEnd = Callable[[Status], None]
+
+
+class GrpcClient(asyncio.Protocol):
+    """One connection and its calls. Lives on the loop; nothing here is thread-safe."""
+
+    def __init__(self, authority: str) -> None:
+        self._grpc = GrpcConnection(authority)
+        self._pipe: Pipe | None = None
+        self._streams: dict[int, tuple[OnMessages, OnEnd]] = {}
+        self._loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[str] = self._loop.create_future()
+        self._ping: asyncio.TimerHandle | None = None
+
+    # -- the pipe's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take an asyncio transport as the pipe."""
+        assert isinstance(transport, asyncio.Transport)
+        self.attach(_TransportPipe(transport))
+
+    def attach(self, pipe: Pipe) -> None:
+        """Use this pipe from now on."""
+        self._pipe = pipe
+        self._flush()
+        self._touch()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed received bytes to the calls."""
+        try:
+            touched = self._grpc.feed(data)
+        except TransportError as error:
+            self._gone(str(error))
+            return
+        for call in touched:
+            self._deliver(call)
+        self._flush()
+        if self._grpc.closed is not None:
+            self._gone(self._grpc.closed)
+        elif len(data) < SMALL_READ and any(call.id in self._streams for call in touched):
+            self._breathe()
+        self._touch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The pipe is closed: every call ends UNAVAILABLE."""
+        self._gone(str(exc) if exc else "the connection was closed")
+
+    # -- the callers' side
+
+    async def unary(self, method: str, request: bytes, *, timeout: float) -> bytes:
+        """Return the answer of a unary call. Raises `GrpcFailure`, `TimeoutError`."""
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+        received: list[bytes] = []
+
+        def ended(status: Status) -> None:
+            if answer.done():
+                return
+            if status.code == 0 and received:
+                answer.set_result(received[0])
+            else:
+                answer.set_exception(GrpcFailure(status))
+
+        call = self.stream(method, request, received.extend, ended, end=True)
+        try:
+            async with asyncio.timeout(timeout):
+                return await answer
+        finally:
+            if not answer.done() or answer.cancelled():
+                self.cancel(call)
+
+    def stream(
+        self,
+        method: str,
+        request: bytes,
+        on_messages: OnMessages,
+        on_end: OnEnd,
+        *,
+        end: bool = False,
+    ) -> Call | None:
+        """Begin a streaming call; callbacks run on the loop. None = it ended at once."""
+        if self._grpc.closed is not None or self.lost.done():
+            on_end(Status(UNAVAILABLE, self._grpc.closed or "the connection was closed"))
+            return None
+        call = self._grpc.call(method)
+        self._streams[call.id] = (on_messages, on_end)
+        self._grpc.send(call, request, end=end)
+        self._flush()
+        return call
+
+    def send(self, call: Call, message: bytes) -> None:
+        """Send one more message on an open call; nothing happens when it has ended."""
+        if call.status is None and self._grpc.closed is None:
+            self._grpc.send(call, message)
+            self._flush()
+
+    def cancel(self, call: Call | None) -> None:
+        """Give a call up without its `on_end`."""
+        if call is not None and self._streams.pop(call.id, None) is not None:
+            self._grpc.cancel(call)
+            self._flush()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._gone("closed by igdash")
+
+    # -- inside
+
+    def _deliver(self, call: Call) -> None:
+        handlers = self._streams.get(call.id)
+        if handlers is None:
+            return
+        on_messages, on_end = handlers
+        if call.messages:
+            on_messages(call.take_messages())
+        if call.status is not None:
+            self._streams.pop(call.id, None)
+            on_end(call.status)
+
+    def _flush(self) -> None:
+        out = self._grpc.take()
+        if out and self._pipe is not None:
+            self._pipe.write(out)
+
+    def _breathe(self) -> None:
+        if self._pipe is not None:
+            pipe = self._pipe
+            pipe.pause()
+            self._loop.call_later(COALESCE, pipe.resume)
+
+    def _touch(self) -> None:
+        if self._ping is not None:
+            self._ping.cancel()
+        self._ping = self._loop.call_later(PING_AFTER, self._send_ping)
+
+    def _send_ping(self) -> None:
+        if self._grpc.closed is None:
+            self._grpc.ping()
+            self._flush()
+            self._touch()
+
+    def _gone(self, why: str) -> None:
+        if self.lost.done():
+            return
+        self.lost.set_result(why)
+        if self._ping is not None:
+            self._ping.cancel()
+        for call in self._grpc.lost(why):
+            self._deliver(call)
+        if self._pipe is not None:
+            self._pipe.close()
+
+
+class _TransportPipe:
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def pause(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+class NativeLoop:
+    """The one thread with the one event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = spawn("native-loop", self._work)
+        self._ready.wait(5)
+
+    def _work(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.call_soon(self._ready.set)
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine there; its result is in the future."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def stop(self) -> None:
+        """Cancel what runs and end the thread."""
+
+        async def drain() -> None:
+            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in tasks:
+                task.cancel()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await asyncio.gather(*tasks, return_exceptions=True)
+
+        with contextlib.suppress(Exception):
+            self.run(drain()).result(6)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+
+Connect = Callable[[], Awaitable[GrpcClient]]
+"""Opens a connection to one server. Raises `OSError` or `ssl.SSLError` with a readable reason."""

@@ -1,0 +1,299 @@
+"""gRPC's client side without threads: bytes in, calls' messages out.
+
+A gadget's stream is a long run of small messages. The general gRPC library spends some 60–80 µs of
+CPU on each of them in Python (measured: benchmarks/native_transport.py) and keeps threads per
+connection; igdash reads hundreds of streams. So the protocol's rare parts (settings, headers,
+trailers, ping, goaway) are left to the `h2` library, and only DATA frames, which are nearly all
+bytes, take a short cut here: their payload goes to the call's buffer, and flow control is credited
+back in big steps.
+
+Sans-IO: the owner feeds what it received and sends what `take` returns. Not thread-safe.
+Facts used: RFC 9113 (frames, flow control), gRPC's PROTOCOL-HTTP2.md (five-byte message prefix,
+`grpc-status` and `grpc-message` in the trailers).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+import h2.settings
+
+WINDOW: Final = 16 * 1024 * 1024
+"""Receive window of the connection and of each call, bytes. The server's queue, not this, is the
+place where a slow reader loses events, and there they are counted."""
+MAX_MESSAGE: Final = 64 * 1024 * 1024
+"""Largest gRPC message taken, bytes: arrays of 20,000 rows pass the usual 4 MiB (protocol.md 3.1)."""
+
+_FRAME_HEADER: Final = 9
+_DATA: Final = 0
+_HEADERS: Final = 1
+_END_STREAM: Final = 0x1
+_PADDED: Final = 0x8
+_PREFIX: Final = struct.Struct(">BI")
+
+
+class TransportError(Exception):
+    """The connection is of no more use; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a call ended: gRPC's status code (0 = OK) and message."""
+
+    code: int
+    message: str = ""
+
+
+UNAVAILABLE: Final = 14
+UNKNOWN: Final = 2
+CODES: Final = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
+    "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Call:
+    """One call on the connection. `messages` are those received since `take_messages`."""
+
+    id: int
+    buffer: bytearray = field(default_factory=bytearray)
+    messages: list[bytes] = field(default_factory=list)
+    uncredited: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    status: Status | None = None
+
+    def take_messages(self) -> list[bytes]:
+        """Return and forget the whole messages received so far."""
+        taken, self.messages = self.messages, []
+        return taken
+
+    def data(self, payload: bytes | memoryview) -> None:
+        """Add stream bytes and cut whole messages out of them."""
+        buffer = self.buffer
+        buffer += payload
+        at, end = 0, len(buffer)
+        while end - at >= _PREFIX.size:
+            compressed, length = _PREFIX.unpack_from(buffer, at)
+            if compressed or length > MAX_MESSAGE:
+                raise TransportError(
+                    f"a gRPC message of {length:,} bytes (compressed: {compressed}) was refused"
+                )
+            stop = at + _PREFIX.size + length
+            if stop > end:
+                break
+            self.messages.append(bytes(buffer[at + _PREFIX.size : stop]))
+            at = stop
+        if at:
+            del buffer[:at]
+
+
+class GrpcConnection:
+    """One HTTP/2 connection with its calls."""
+
+    def __init__(self, authority: str) -> None:
+        self._authority = authority
+        self._h2 = h2.connection.H2Connection(
+            h2.config.H2Configuration(
+                client_side=True, header_encoding="utf-8", validate_inbound_headers=False
+            )
+        )
+        self._received = bytearray()
+        self._extra = bytearray()
+        self._uncredited = 0
+        self.calls: dict[int, Call] = {}
+        self.pongs = 0
+        self.closed: str | None = None
+        self._h2.local_settings = h2.settings.Settings(
+            client=True,
+            initial_values={
+                h2.settings.SettingCodes.ENABLE_PUSH: 0,
+                h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
+            },
+        )
+        self._h2.initiate_connection()
+        self._extra += _window_update(0, WINDOW)
+
+    # -- calls
+
+    def call(self, method: str, message: bytes | None = None, *, end: bool = False) -> Call:
+        """Begin a call of `/package.Service/Method`, with its first message; `end` half-closes it."""
+        number = self._h2.get_next_available_stream_id()
+        self._h2.send_headers(
+            number,
+            [
+                (":method", "POST"), (":scheme", "http"), (":path", method), (":authority", self._authority),
+                ("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "igdash"),
+            ],
+        )  # fmt: skip
+        call = self.calls[number] = Call(number)
+        if message is not None:
+            self.send(call, message, end=end)
+        return call
+
+    def send(self, call: Call, message: bytes, *, end: bool = False) -> None:
+        """Send one more message on a call. Our requests are small: they always fit the window."""
+        frame = _PREFIX.pack(0, len(message)) + message
+        size = self._h2.max_outbound_frame_size
+        room = self._h2.local_flow_control_window(call.id)
+        if len(frame) > room:
+            raise TransportError(
+                f"a request of {len(frame):,} bytes does not fit the window of {room:,}"
+            )
+        parts = [frame[at : at + size] for at in range(0, len(frame), size)]
+        for part in parts[:-1]:
+            self._h2.send_data(call.id, part)
+        self._h2.send_data(call.id, parts[-1], end_stream=end)
+
+    def cancel(self, call: Call) -> None:
+        """Give a call up."""
+        if self.calls.pop(call.id, None) is not None and self.closed is None:
+            self._h2.reset_stream(call.id, h2.errors.ErrorCodes.CANCEL)
+
+    def ping(self) -> None:
+        """Send a ping; `pongs` counts the answers."""
+        self._h2.ping(b"igdash..")
+
+    # -- bytes
+
+    def take(self) -> bytes:
+        """Return what is to be sent now."""
+        out = self._h2.data_to_send()
+        if self._extra:
+            out += bytes(self._extra)
+            self._extra.clear()
+        return out
+
+    def feed(self, data: bytes) -> list[Call]:
+        """Take received bytes; return the calls with new messages or an end.
+
+        Raises `TransportError` when the peer does not keep to the protocol.
+        """
+        received = self._received
+        received += data
+        touched: dict[int, Call] = {}
+        at, end = 0, len(received)
+        control = bytearray()
+        with memoryview(received) as view:
+            while end - at >= _FRAME_HEADER:
+                length = int.from_bytes(view[at : at + 3], "big")
+                stop = at + _FRAME_HEADER + length
+                if stop > end:
+                    break
+                call = self._data_call(view, at)
+                if call is None:
+                    control += view[at:stop]
+                else:
+                    if control:
+                        self._control(bytes(control), touched)
+                        control.clear()
+                    call.data(view[at + _FRAME_HEADER : stop])
+                    self._credit(call, length)
+                    touched[call.id] = call
+                at = stop
+        if at:
+            del received[:at]
+        if control:
+            self._control(bytes(control), touched)
+        return list(touched.values())
+
+    def _data_call(self, view: memoryview, at: int) -> Call | None:
+        """Return the call whose plain DATA frame begins at `at`; None = the library's business."""
+        if view[at + 3] != _DATA or view[at + 4] & (_END_STREAM | _PADDED):
+            return None
+        return self.calls.get(int.from_bytes(view[at + 5 : at + 9], "big") & 0x7FFF_FFFF)
+
+    def _credit(self, call: Call, length: int) -> None:
+        call.uncredited += length
+        self._uncredited += length
+        if call.uncredited >= WINDOW // 4:
+            self._extra += _window_update(call.id, call.uncredited)
+            call.uncredited = 0
+        if self._uncredited >= WINDOW // 4:
+            self._extra += _window_update(0, self._uncredited)
+            self._uncredited = 0
+
+    def _control(self, data: bytes, touched: dict[int, Call]) -> None:
+        try:
+            events = self._h2.receive_data(data)
+        except h2.exceptions.ProtocolError as error:
+            raise TransportError(f"the peer does not speak HTTP/2 as expected: {error}") from error
+        for event in events:
+            self._event(event, touched)
+
+    def _event(self, event: h2.events.Event, touched: dict[int, Call]) -> None:
+        if isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
+            self._headers(event.stream_id, event.headers or [], touched)
+        elif isinstance(event, h2.events.DataReceived):
+            if call := self.calls.get(event.stream_id):
+                call.data(event.data or b"")
+                touched[call.id] = call
+            self._h2.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)
+        elif isinstance(event, h2.events.StreamEnded):
+            self._end(
+                event.stream_id,
+                Status(UNKNOWN, "the server ended the call without a status"),
+                touched,
+            )
+        elif isinstance(event, h2.events.StreamReset):
+            self._end(
+                event.stream_id,
+                Status(UNAVAILABLE, f"stream reset (HTTP/2 code {event.error_code})"),
+                touched,
+            )
+        elif isinstance(event, h2.events.PingAckReceived):
+            self.pongs += 1
+        elif isinstance(event, h2.events.ConnectionTerminated):
+            detail = (event.additional_data or b"").decode("utf-8", "replace")
+            self.closed = (
+                f"the server closed the connection (code {event.error_code} {detail})".strip()
+            )
+            self.lost(self.closed, touched)
+
+    def _headers(
+        self, number: int, headers: Sequence[tuple[str, str]], touched: dict[int, Call]
+    ) -> None:
+        call = self.calls.get(number)
+        if call is None:
+            return
+        call.headers.update(headers)
+        http = call.headers.get(":status", "200")
+        if "grpc-status" in call.headers:
+            code = (
+                int(call.headers["grpc-status"])
+                if call.headers["grpc-status"].isdigit()
+                else UNKNOWN
+            )
+            self._end(number, Status(code, unquote(call.headers.get("grpc-message", ""))), touched)
+        elif http != "200":
+            self._end(
+                number, Status(UNAVAILABLE, f"HTTP status {http} instead of a gRPC answer"), touched
+            )
+
+    def _end(self, number: int, status: Status, touched: dict[int, Call]) -> None:
+        call = self.calls.pop(number, None)
+        if call is not None:
+            call.status = status
+            touched[number] = call
+
+    def lost(self, why: str, touched: dict[int, Call] | None = None) -> list[Call]:
+        """The connection is gone: end every call as UNAVAILABLE and return them."""
+        self.closed = self.closed or why
+        gone = list(self.calls.values())
+        for call in gone:
+            self._end(call.id, Status(UNAVAILABLE, why), touched if touched is not None else {})
+        return gone
+
+
+def _window_update(stream: int, increment: int) -> bytes:
+    return struct.pack(">BHBBII", 0, 4, 8, 0, stream, increment)
