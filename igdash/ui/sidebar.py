@@ -73,7 +73,7 @@ def _brand(version: str) -> Component:
                 className="btn ghost s",
                 type="button",
                 title="Keys",
-                **aria(label="List of keys"),
+                **aria(label="Keys (?)"),
             ),
         ],
         className="brand",

@@ -75,7 +75,7 @@
   const HEALTH = { up: ["", "up"], down: ["err", "down"], unknown: ["wait", "not known yet"] };
   const facts = (e) => [ig.environments.kind(e.kind),
     e.nodes && e.nodes.length ? e.nodes.length + (e.nodes.length === 1 ? " node" : " nodes") : null,
-    e.version ? "ig " + e.version.replace(/^ig\s+/, "") : null].filter(Boolean).join(" · ");
+    /^(ig\s+)?v?\d/.test(e.version || "") ? "ig " + e.version.replace(/^ig\s+/, "") : null].filter(Boolean).join(" · ");
   const dot = (health) => {
     const [name, words] = HEALTH[health] || HEALTH.unknown;
     return el("span", { class: ["dot", name], role: "img", "aria-label": words, title: words });

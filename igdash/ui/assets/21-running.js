@@ -4,11 +4,12 @@
   "use strict";
   const ig = window.igdash;
   const { el, icon, setText } = ig;
-  const ASK_MS = 6000;
+  const ASK_MS = 6000, MANY = 6;
   const entries = new Map();
 
   const coverage = (s) => s.nodes && s.nodes.expected > s.nodes.connected;
   const dotOf = (s) => {
+    if (ig.running.paused()) return ["stop", "not collected now: the collector is down"];
     if (s.state === "starting" || s.state === "stopping") return ["wait", s.state];
     if (coverage(s)) return ["warn", `running on ${s.nodes.connected} of ${s.nodes.expected} nodes`];
     return Number(s.lost) > 0 ? ["warn", "running, with losses"] : ["", "running"];
@@ -74,7 +75,7 @@
     const rest = restOf(s);
     setText(entry.rest, rest);
     entry.rest.hidden = !rest;
-    setText(entry.rate, s.state === "running" ? ig.fmt.rate(s.rate) : s.state + " …");
+    setText(entry.rate, ig.running.paused() ? "paused" : s.state === "running" ? ig.fmt.rate(s.rate) : s.state + " …");
     const lost = Number(s.lost) > 0;
     if (lost) {
       const text = ig.fmt.count(s.lost);
@@ -94,12 +95,16 @@
     const route = ig.route(), id = route && route.view === "session" ? route.id : null;
     for (const [key, entry] of entries) {
       const on = id !== null && key.startsWith(id);
-      if (on && !entry.node.classList.contains("on")) entry.node.scrollIntoView({ block: "nearest" });
       entry.node.classList.toggle("on", on);
       const link = entry.node.querySelector(".run-open");
       if (on) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
+  };
+
+  const reveal = () => {
+    const on = document.querySelector(".run.on");
+    if (on) on.scrollIntoView({ block: "nearest" });
   };
 
   const empty = () => el("div", { class: "empty" }, el("h2", {}, "Nothing is running"),
@@ -125,9 +130,11 @@
     box.setAttribute("aria-busy", "false");
     if (focused && focused.isConnected) focused.focus();
     else if (hadFocus) (box.querySelector("a, button") || box).focus();
+    box.classList.toggle("many", sessions.length > MANY);
     setText(ig.$("running-count"), ig.fmt.count(sessions.length));
     numbers();
     highlight();
+    reveal();
   };
   const numbers = () => {
     if (!ig.running.loaded) {
@@ -144,6 +151,7 @@
     ig.running.onSet(rebuild);
     ig.running.onTick(numbers);
     ig.environments.onChange(numbers);
-    ig.onEveryRoute(highlight);
+    ig.onEveryRoute(() => { highlight(); reveal(); });
+    document.fonts.ready.then(reveal);
   });
 })();

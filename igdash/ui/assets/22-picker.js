@@ -29,7 +29,7 @@
   };
   const writeRow = (row, s) => {
     setText(row.facts, `${ig.fmt.count(s.events)} events · ${ig.fmt.rate(s.rate)} · started ${ig.fmt.ago(s.started || s.created)}`);
-    const css = s.state !== "running" ? "dot wait" : Number(s.lost) > 0 ? "dot warn" : "dot";
+    const css = ig.running.paused() ? "dot stop" : s.state !== "running" ? "dot wait" : Number(s.lost) > 0 ? "dot warn" : "dot";
     if (row.dot.className !== css) row.dot.className = css;
     row.lost.hidden = !(Number(s.lost) > 0);
     if (!row.lost.hidden && row.lost.dataset.n !== String(s.lost)) {

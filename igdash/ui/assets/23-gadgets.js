@@ -52,10 +52,16 @@
         box.replaceChildren(...(ids.length ? [el("span", { class: "pill" }, el("span", { class: "dot" }), ids.length + " running")] : []));
       }
     }
-    const n = ig.running.list().length, pill = ig.$("gadgets-running");
-    pill.hidden = !ig.running.loaded;
-    pill.replaceChildren(el("span", { class: ["dot", !n && "stop"] }), n ? `${ig.fmt.count(n)} session${n === 1 ? "" : "s"} collecting in the background` : "Nothing is collecting");
     available();
+    summary();
+  };
+
+  const summary = () => {
+    const n = ig.running.list().length, pill = ig.$("gadgets-running"), down = ig.running.paused();
+    const many = `${ig.fmt.count(n)} session${n === 1 ? "" : "s"}`;
+    const text = !n ? "Nothing is collecting" : down ? `${many} wait${n === 1 ? "s" : ""} for the collector` : `${many} collecting in the background`;
+    pill.hidden = !ig.running.loaded;
+    if (pill.textContent !== text) pill.replaceChildren(el("span", { class: ["dot", (!n || down) && "stop"] }), text);
   };
 
   /* Cards that lead nowhere stay readable, say why, and come last. */
@@ -137,6 +143,7 @@
     });
     ig.$("gadgets-running").hidden = true;
     ig.running.onSet(counts);
+    ig.running.onTick(summary);
     ig.environments.onChange(available);
     ig.onRoute("gadgets", (route) => {
       query = route.params.get("q") || "";
