@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from flask import Response
 
-from igdash.api import schemas as s
+from igdash.api import requests as asked
 from igdash.api.routes import Call, Route
 from igdash.api.types import ns_of
 from igdash.api.validate import Invalid
@@ -32,7 +32,7 @@ def file_name(session: Session, wanted: Export) -> str:
 
 def export(services: WebServices, call: Call) -> Response:
     """Answer the file, streamed."""
-    q: s.ExportQuery = call.query
+    q: asked.ExportQuery = call.query
     known = [one.value for one in Format]
     if q.format not in known:
         raise Invalid("query", {"format": f"must be one of {', '.join(known)}"})
@@ -51,7 +51,7 @@ ROUTES = (
         summary="All events as a streamed file: format=jsonl or csv; plain=true = as the gadget "
         "printed them",
         handler=export,
-        query=s.ExportQuery,
+        query=asked.ExportQuery,
         media=("application/x-ndjson", "text/csv"),
         errors=(400, 404, 409, 503),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from igdash.api import requests as asked
 from igdash.api import schemas as s
 from igdash.api import shapes
 from igdash.api.routes import Call, Route
@@ -24,7 +25,7 @@ def _number(text: str, what: str) -> int:
 
 def events(services: WebServices, call: Call) -> s.EventsOut:
     """Answer one page of events."""
-    q: s.EventsQuery = call.query
+    q: asked.EventsQuery = call.query
     wanted = EventRange(
         after=q.after, before=q.before, limit=q.limit, start=ns_of(q.start), end=ns_of(q.end)
     )
@@ -45,7 +46,7 @@ def event(services: WebServices, call: Call) -> s.EventOut:
 
 def merged(services: WebServices, call: Call) -> s.MergedOut:
     """Answer events of several sessions in time order."""
-    q: s.MergedQuery = call.query
+    q: asked.MergedQuery = call.query
     page = services.history.merged(
         [services.sessions.resolve(prefix) for prefix in q.session],
         start=ns_of(q.start),
@@ -67,7 +68,7 @@ def losses(services: WebServices, call: Call) -> s.LossesOut:
 
 def histogram(services: WebServices, call: Call) -> s.HistogramOut:
     """Answer events and losses per slice of time."""
-    q: s.WindowQuery = call.query
+    q: asked.WindowQuery = call.query
     bars = services.history.histogram(
         _id(services, call), start=ns_of(q.start), end=ns_of(q.end), buckets=q.buckets
     )
@@ -76,7 +77,7 @@ def histogram(services: WebServices, call: Call) -> s.HistogramOut:
 
 def ticks(services: WebServices, call: Call) -> s.TicksOut:
     """Answer ticks, newest first."""
-    q: s.TicksQuery = call.query
+    q: asked.TicksQuery = call.query
     page = services.history.ticks(_id(services, call), before=q.before, limit=q.limit)
     return s.TicksOut(ticks=[shapes.tick(one) for one in page.ticks], total=page.total)
 
@@ -90,14 +91,14 @@ def tick(services: WebServices, call: Call) -> s.TickEventsOut:
 
 def logs(services: WebServices, call: Call) -> s.LogsOut:
     """Answer the session's log."""
-    q: s.AfterQuery = call.query
+    q: asked.AfterQuery = call.query
     found, total = services.history.logs(_id(services, call), after=q.after, limit=q.limit)
     return s.LogsOut(logs=[shapes.log(one) for one in found], total=total)
 
 
 def malformed(services: WebServices, call: Call) -> s.MalformedListOut:
     """Answer the lines that could not be read."""
-    q: s.AfterQuery = call.query
+    q: asked.AfterQuery = call.query
     found, total = services.history.malformed(_id(services, call), after=q.after, limit=q.limit)
     return s.MalformedListOut(malformed=[shapes.malformed(one) for one in found], total=total)
 
@@ -116,7 +117,7 @@ ROUTES = (
         path="/api/sessions/{id}/events",
         summary="Events in seq order, a page at a time",
         handler=events,
-        query=s.EventsQuery,
+        query=asked.EventsQuery,
         response=s.EventsOut,
         errors=_ERRORS,
     ),
@@ -133,7 +134,7 @@ ROUTES = (
         path="/api/events",
         summary="Events of several sessions merged in time order",
         handler=merged,
-        query=s.MergedQuery,
+        query=asked.MergedQuery,
         response=s.MergedOut,
         errors=_ERRORS,
     ),
@@ -142,7 +143,7 @@ ROUTES = (
         path="/api/sessions/{id}/losses",
         summary="What was lost: where, when, how many, why",
         handler=losses,
-        query=s.LimitQuery,
+        query=asked.LimitQuery,
         response=s.LossesOut,
         errors=_ERRORS,
     ),
@@ -151,7 +152,7 @@ ROUTES = (
         path="/api/sessions/{id}/histogram",
         summary="Events and losses per equal slice of time",
         handler=histogram,
-        query=s.WindowQuery,
+        query=asked.WindowQuery,
         response=s.HistogramOut,
         errors=_ERRORS,
     ),
@@ -160,7 +161,7 @@ ROUTES = (
         path="/api/sessions/{id}/ticks",
         summary="Ticks of an array gadget, newest first",
         handler=ticks,
-        query=s.TicksQuery,
+        query=asked.TicksQuery,
         response=s.TicksOut,
         errors=_ERRORS,
     ),
@@ -177,7 +178,7 @@ ROUTES = (
         path="/api/sessions/{id}/logs",
         summary="The session's log: after=0 gives the newest lines",
         handler=logs,
-        query=s.AfterQuery,
+        query=asked.AfterQuery,
         response=s.LogsOut,
         errors=_ERRORS,
     ),
@@ -186,7 +187,7 @@ ROUTES = (
         path="/api/sessions/{id}/malformed",
         summary="Lines that were no events, kept as they came",
         handler=malformed,
-        query=s.AfterQuery,
+        query=asked.AfterQuery,
         response=s.MalformedListOut,
         errors=_ERRORS,
     ),

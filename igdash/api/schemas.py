@@ -1,5 +1,5 @@
-"""What goes over the wire: the types that validate requests, shape answers and make the OpenAPI
-document, so that the three cannot disagree."""
+"""What igdash answers: the types that encode it and make the OpenAPI document, so that the two
+cannot disagree. What may be asked is in `requests`."""
 
 from __future__ import annotations
 
@@ -8,132 +8,14 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, field
 
-from igdash.api.types import Moment
-
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 """RFC 3339 UTC with nine decimals."""
-Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Limit = Annotated[int, Meta(ge=1, le=1_000)]
 Raw = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
 """The object exactly as the gadget delivered it: same keys, same number texts."""
 
 
-class Strict(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A request: unknown names are errors."""
-
-
 class Answer(msgspec.Struct, kw_only=True):
     """A response."""
-
-
-# ---------------------------------------------------------------- requests
-
-
-class TargetIn(Strict):
-    """Whom to watch; empty = all. Comma lists and `!name` as in IG."""
-
-    namespace: str = ""
-    pod: str = ""
-    container: str = ""
-    node: str = ""
-    selector: str = ""
-
-
-class StopAfterIn(Strict):
-    """When the session ends by itself."""
-
-    seconds: Annotated[float, Meta(gt=0, le=31_536_000)] | None = None
-    events: Annotated[int, Meta(ge=1, le=2**53)] | None = None
-
-
-class SessionIn(Strict):
-    """A session to start."""
-
-    gadget: Annotated[str, Meta(min_length=1, max_length=200)]
-    environment: Annotated[str, Meta(min_length=1, max_length=200)]
-    name: Annotated[str, Meta(max_length=200)] = ""
-    target: TargetIn = field(default_factory=TargetIn)
-    params: dict[str, str | bool | int | float] = field(default_factory=dict)
-    stop_after: StopAfterIn | None = None
-
-
-class SessionsQuery(Strict):
-    """Which sessions. `sort` is a column, `-` before it = descending."""
-
-    state: list[str] = field(default_factory=list)
-    gadget: str = ""
-    namespace: str = ""
-    environment: str = ""
-    q: str = ""
-    sort: str = "-started"
-    limit: Limit = 50
-    cursor: str = ""
-    offset: Seq = 0
-    spark: Annotated[int, Meta(ge=0, le=200)] = 0
-
-
-class EventsQuery(Strict):
-    """Which events: upwards from `after`, or downwards from `before`."""
-
-    after: Seq | None = None
-    before: Seq | None = None
-    limit: Limit = 100
-    start: Moment | None = field(default=None, name="from")
-    end: Moment | None = field(default=None, name="to")
-
-
-class MergedQuery(Strict):
-    """Events of several sessions in time order."""
-
-    session: Annotated[list[str], Meta(min_length=1, max_length=50)]
-    start: Moment | None = field(default=None, name="from")
-    end: Moment | None = field(default=None, name="to")
-    limit: Limit = 100
-    cursor: str = ""
-
-
-class WindowQuery(Strict):
-    """A time window in equal slices."""
-
-    start: Moment | None = field(default=None, name="from")
-    end: Moment | None = field(default=None, name="to")
-    buckets: Limit = 120
-
-
-class LimitQuery(Strict):
-    """How many of the newest."""
-
-    limit: Limit = 1_000
-
-
-class AfterQuery(Strict):
-    """What follows `after`."""
-
-    after: Seq = 0
-    limit: Limit = 500
-
-
-class TicksQuery(Strict):
-    """Ticks below `before`."""
-
-    before: Seq | None = None
-    limit: Limit = 100
-
-
-class ExportQuery(Strict):
-    """What to export, and how. `plain` = only what the gadget printed (JSONL)."""
-
-    format: str = "jsonl"
-    plain: bool = False
-    start: Moment | None = field(default=None, name="from")
-    end: Moment | None = field(default=None, name="to")
-
-
-class GadgetsQuery(Strict):
-    """Which gadgets; `brief` leaves parameters and fields out."""
-
-    environment: str = ""
-    brief: bool = False
 
 
 # ---------------------------------------------------------------- sessions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
+from igdash.api import requests as asked
 from igdash.api import schemas as s
 from igdash.api import shapes
 from igdash.api.routes import Call, Route
@@ -38,7 +39,7 @@ def _shape(services: WebServices, session: Session) -> s.SessionOut:
 
 def list_sessions(services: WebServices, call: Call) -> s.SessionsOut:
     """Answer one page of sessions."""
-    q: s.SessionsQuery = call.query
+    q: asked.SessionsQuery = call.query
     problems: dict[str, str] = {}
     query = SessionQuery(
         states=_states(q.state, problems),
@@ -78,8 +79,8 @@ def _text(value: str | bool | int | float) -> str:
     return str(value)
 
 
-def _spec(body: s.SessionIn) -> SessionSpec:
-    target, stop = body.target, body.stop_after or s.StopAfterIn()
+def _spec(body: asked.SessionIn) -> SessionSpec:
+    target, stop = body.target, body.stop_after or asked.StopAfterIn()
     return SessionSpec(
         gadget=body.gadget,
         environment=body.environment,
@@ -149,7 +150,7 @@ ROUTES = (
         path="/api/sessions",
         summary="List sessions, a page at a time",
         handler=list_sessions,
-        query=s.SessionsQuery,
+        query=asked.SessionsQuery,
         response=s.SessionsOut,
         errors=(400, 503),
     ),
@@ -158,7 +159,7 @@ ROUTES = (
         path="/api/sessions",
         summary="Start a session",
         handler=start_session,
-        body=s.SessionIn,
+        body=asked.SessionIn,
         response=s.SessionOut,
         status=201,
         errors=(400, 403, 413, 415, 422, 502, 503),
@@ -168,7 +169,7 @@ ROUTES = (
         path="/api/check",
         summary="Check a session without starting it; its equivalent command lines",
         handler=check_session,
-        body=s.SessionIn,
+        body=asked.SessionIn,
         response=s.CheckOut,
         errors=(400, 403, 413, 415, 422),
     ),

@@ -17,7 +17,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from igdash.api import schemas as s
+from igdash.api import requests as asked
 from igdash.api.channel import Channel, Closed
 from igdash.api.options import WebOptions
 from igdash.api.validate import Invalid, from_query
@@ -34,10 +34,10 @@ IDLE = 30.0
 """Seconds a session socket waits before it looks whether it missed a wake."""
 
 
-class SocketQuery(s.Strict):
+class SocketQuery(asked.Strict):
     """Where a session's socket begins; without `after`: from now on."""
 
-    after: s.Seq | None = None
+    after: asked.Seq | None = None
 
 
 class _Slots:

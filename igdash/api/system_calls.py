@@ -6,6 +6,7 @@ import msgspec
 from flask import Response
 
 from igdash import __version__
+from igdash.api import requests as asked
 from igdash.api import schemas as s
 from igdash.api import shapes
 from igdash.api.metrics import exposition
@@ -17,7 +18,7 @@ from igdash.services.web import WebServices
 
 def gadgets(services: WebServices, call: Call) -> s.GadgetsOut:
     """Answer the catalogue."""
-    q: s.GadgetsQuery = call.query
+    q: asked.GadgetsQuery = call.query
     running = services.gadgets.running()
     return s.GadgetsOut(
         gadgets=[
@@ -73,7 +74,7 @@ ROUTES = (
         path="/api/gadgets",
         summary="The catalogue, with how many sessions of each gadget run",
         handler=gadgets,
-        query=s.GadgetsQuery,
+        query=asked.GadgetsQuery,
         response=s.GadgetsOut,
     ),
     Route(
