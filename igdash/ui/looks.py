@@ -51,6 +51,9 @@ _BY_NAME = {
     "traceloop": ("TL", _FILES),
     "ttysnoop": ("TY", _FILES),
     "tcpdump": ("PK", _DNS),
+    "fsnotify": ("FN", _FILES),
+    "trace_fsslower": ("SF", _FILES),
+    "top_cuda_memory": ("CM", _TOP),
 }
 
 
