@@ -177,6 +177,19 @@ def test_advanced_parameters_are_folded_and_counted(page: Page, side: Web) -> No
     page.wait("location.search === ''")
 
 
+def test_many_parameters_can_be_searched(page: Page, side: Web) -> None:
+    open_form(page, "/start/trace_lsm?params.trace-file_open=true")
+    shown = (
+        "[...document.querySelectorAll('.start-more .start-field')].filter(n => !n.hidden).length"
+    )
+    assert page.js(shown) > 100
+    page.find(".start-find").send_keys("file_op", Keys.ENTER)
+    page.wait(f"{shown} === 1")
+    assert page.js(f"document.querySelector('{field('params.trace-file_open')}').checked")
+    assert page.path == "/start/trace_lsm?params.trace-file_open=true"
+    assert side.services.sessions.reader.totals()["sessions"] == 0
+
+
 def test_a_parameter_the_gadget_lacks_is_told_not_dropped(page: Page, side: Web) -> None:
     open_form(page, "/start/trace_tcp?params.pidd=1")
     page.wait(lambda: "no parameter pidd" in page.text(".start-form .banner"))

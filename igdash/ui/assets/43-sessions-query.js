@@ -79,6 +79,14 @@
     box.classList.toggle('set', Boolean(current));
   }
 
+  function sortOptions(column) {
+    const down = column.num || column.key === 'started';
+    const option = (value, text) => ig.el('option', { value: value }, 'Sort: ' + column.label + text);
+    const ascending = option(column.sort, ' ↑');
+    const descending = option('-' + column.sort, ' ↓');
+    return down ? [descending, ascending] : [ascending, descending];
+  }
+
   function chip(group) {
     const count = ig.el('span', { class: 'n' });
     const button = ig.el('button', { type: 'button', class: 'sess-chip' }, group.label, count);
@@ -95,11 +103,13 @@
     const chips = GROUPS.map(chip);
     const gadget = select('Gadget', 'Gadget: all');
     const namespace = select('Namespace', 'Namespace: all');
+    const sort = ig.el('select', { class: 'form-select sess-select sess-sort', 'aria-label': 'Sort by' },
+      ig.sessionsRow.COLUMNS.filter((c) => c.sort).flatMap(sortOptions));
     const bar = ig.el('div', { class: 'bar sess-bar' },
       ig.el('label', { class: 'q' }, input, ig.el('kbd', {}, '/')),
       ig.el('div', { class: 'sess-chips', role: 'group', 'aria-label': 'State' },
         ...chips.map((c) => c.button)),
-      gadget, namespace);
+      gadget, namespace, sort);
 
     let timer = 0;
     const flush = () => {
@@ -121,6 +131,7 @@
     });
     chips.forEach((c) => c.button.addEventListener('click', () => changed({ state: c.key })));
     gadget.addEventListener('change', () => changed({ gadget: gadget.value }));
+    sort.addEventListener('change', () => changed({ sort: sort.value }));
     namespace.addEventListener('change', () => changed({ namespace: namespace.value }));
 
     return {
@@ -128,6 +139,7 @@
       input: input,
       show(query) {
         if (document.activeElement !== input || !timer) input.value = query.q;
+        sort.value = query.sort;
         chips.forEach((c) => c.button.setAttribute('aria-pressed', String(c.key === query.state)));
       },
       counts(numbers) {

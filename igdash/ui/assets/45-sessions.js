@@ -47,10 +47,6 @@
     const parts = makeTable(select);
     const summary = ig.el('div', { class: 'muted sess-summary', id: 'sessions-summary' });
     const create = ig.el('a', { class: 'btn primary', href: '/gadgets' }, ig.icon('plus'), 'New session');
-    const sort = ig.el('select', { class: 'form-select sess-select sess-sort', 'aria-label': 'Sort by' },
-      ...ig.sessionsRow.COLUMNS.filter((c) => c.sort).flatMap(sortOptions));
-    sort.addEventListener('change', () => change({ sort: sort.value }));
-    toolbar.node.append(sort);
     const problem = ig.el('div', { class: 'banner err sess-problem', role: 'alert', hidden: true });
     const empty = ig.el('div', { class: 'empty sess-empty', hidden: true });
     const sentinel = ig.el('div', { class: 'sess-more', 'aria-hidden': 'true' });
@@ -66,17 +62,9 @@
         ig.el('div', {}, ig.el('h1', {}, 'Sessions'), summary), ig.el('div', { class: 'sp' }), create),
       toolbar.node, problem, scroll, select.bar, status);
     ui = Object.assign(parts, { root, select, toolbar, summary, problem, empty, sentinel, scroll,
-      shown, renew, sort });
+      shown, renew });
     listen();
     keys();
-  }
-
-  function sortOptions(column) {
-    const down = column.num || column.key === 'started';
-    const option = (value, text) => ig.el('option', { value: value }, 'Sort: ' + column.label + text);
-    const ascending = option(column.sort, ' ↑');
-    const descending = option('-' + column.sort, ' ↓');
-    return down ? [descending, ascending] : [ascending, descending];
   }
 
   /* ---------------------------------------------------------------- the query */
@@ -100,7 +88,6 @@
 
   function showQuery() {
     ui.toolbar.show(view.query);
-    ui.sort.value = view.query.sort;
     const field = view.query.sort.replace(/^-/, '');
     const down = view.query.sort.startsWith('-');
     for (const th of ui.head.children) {
@@ -353,9 +340,13 @@
     const button = event.target.closest('button[data-act]');
     if (button) actOn(row, button.dataset.act, button);
     else if (event.target.closest('.c-check')) row.parts.check.click();
-    else if (!event.target.closest('a') && !String(window.getSelection())) {
-      ig.nav('/sessions/' + row.id);
-    }
+    else if (!event.target.closest('a') && !selecting()) ig.nav('/sessions/' + row.id);
+  }
+
+  /* Whether the click ended a selection of text in the table: then nothing is opened. */
+  function selecting() {
+    const selection = window.getSelection();
+    return !selection.isCollapsed && ui.body.contains(selection.anchorNode);
   }
 
   const KEYS = {
@@ -395,6 +386,9 @@
   function listen() {
     ui.body.addEventListener('click', onClick);
     ui.body.addEventListener('keydown', onKey);
+    ui.body.addEventListener('mousedown', (event) => {
+      if (event.shiftKey && event.target.closest('.c-check')) event.preventDefault();
+    });
     ui.body.addEventListener('focusin', (event) => {
       const row = event.target.matches('tr[data-id]') && rowOf(event.target);
       if (row) roving(row.id);

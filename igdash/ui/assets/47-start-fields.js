@@ -37,6 +37,7 @@
       focus() {
         const folded = node.closest('details');
         if (folded) folded.open = true;
+        node.hidden = false;
         control.focus();
         node.scrollIntoView({ block: 'nearest' });
       },
@@ -90,7 +91,7 @@
     const normal = spec.default || '';
     const shown = defaultText(spec, normal);
     const options = {
-      aside: [ig.el('code', {}, '--' + spec.name),
+      aside: [ig.el('code', { title: '--' + spec.name }, '--' + spec.name),
         ig.el('span', { class: 'type' }, typeText(spec) + (spec.required ? ' · required' : ''))],
       notes: [spec.description, shown && ig.el('span', { class: ['normal', !spec.description && 'only'] }, shown)],
       mono: true, placeholder: normal, numeric: NUMERIC.test(spec.type || ''),
@@ -192,5 +193,24 @@
     });
   }
 
-  ig.startFields = { text, select, toggle, param, namespaces };
+  /* A search over the advanced fields: trace_lsm has 156, nobody reads that many. */
+  function finder(fields) {
+    const input = ig.el('input', { type: 'search', class: 'input start-find', autocomplete: 'off',
+      placeholder: 'Find a parameter …', 'aria-label': 'Find an advanced parameter' });
+    input.addEventListener('input', (event) => {
+      event.stopPropagation(); // it is no value of the form
+      const wanted = input.value.trim().toLowerCase();
+      for (const { spec, node } of fields.values()) {
+        if (!spec || !spec.advanced) continue;
+        const words = (spec.name + ' ' + spec.title + ' ' + spec.description).toLowerCase();
+        node.hidden = !words.includes(wanted);
+      }
+    });
+    input.addEventListener('keydown', (event) => {
+      if (event.key === 'Enter' && !event.ctrlKey) event.preventDefault(); // nor does it start
+    });
+    return input;
+  }
+
+  ig.startFields = { finder, text, select, toggle, param, namespaces };
 })();

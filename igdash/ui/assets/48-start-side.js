@@ -144,5 +144,19 @@
     return { node: node, dispose: () => ends.forEach((end) => end()) };
   }
 
-  ig.startSide = { commands, running };
+  const DELIVERY = {
+    stream: 'Gives one event each time something happens.',
+    interval: 'Gives a table of rows at every interval; the session keeps all of them.',
+    once: 'Gives one table of rows at the start, then nothing more.',
+    at_stop: 'Gives its result when it is stopped.',
+  };
+
+  /* What people should know of a gadget before they start it. */
+  function about(gadget) {
+    const lines = [DELIVERY[gadget.delivery], ...(gadget.notes || [])].filter(Boolean);
+    return ig.el('section', { class: 'card start-card start-about', 'aria-label': 'Good to know' },
+      ig.el('h2', {}, 'Good to know'), ig.el('ul', {}, lines.map((line) => ig.el('li', {}, line))));
+  }
+
+  ig.startSide = { commands, running, about };
 })();

@@ -5,6 +5,7 @@
   'use strict';
   const ig = (window.igdash = window.igdash || {});
   const URL_DELAY = 150;
+  const MANY = 30; // advanced parameters that get a search of their own
   const HEALTH = { up: ['dot', 'ready'], down: ['dot err', 'down'],
     unknown: ['dot stop', 'not known'] };
 
@@ -118,7 +119,7 @@
     const changed = (event) => onChange(made, event);
     const left = ig.el('div', { class: 'start-left' }, ...sections(made));
     const right = ig.el('div', { class: 'start-right' },
-      made.check.node, made.side.node);
+      made.check.node, made.side.node, ig.startSide.about(made.gadget));
     made.banner = ig.el('div', { class: 'banner err', role: 'alert', hidden: true });
     made.summary = ig.el('div', { class: 'start-sum', 'aria-live': 'polite' });
     made.submit = ig.el('button', { type: 'submit', class: 'btn primary' }, 'Start session');
@@ -187,20 +188,28 @@
 
   function parameters(made) {
     const params = made.gadget.params.filter((p) => !p.target);
-    const fields = (list) => list.map((spec) => add(made, ig.startFields.param(spec)));
-    const plain = fields(params.filter((p) => !p.advanced));
-    const folded = fields(params.filter((p) => p.advanced));
-    const box = section('Parameters');
-    if (plain.length) box.append(ig.el('div', { class: 'start-grid' }, ...plain));
-    else box.append(ig.el('p', { class: 'muted' }, 'This gadget has no parameters of its own.'));
+    const plain = params.filter((p) => !p.advanced);
+    const box = section('Parameters', ...grids(made, plain));
+    if (!plain.length) {
+      box.append(ig.el('p', { class: 'muted' }, 'This gadget has no parameters of its own.'));
+    }
+    const folded = params.filter((p) => p.advanced);
     if (folded.length) {
       made.foldedCount = ig.el('span', { class: 'pill' }, String(folded.length));
       made.folded = ig.el('details', { class: 'start-more' },
         ig.el('summary', {}, ig.icon('right'), 'Advanced', made.foldedCount),
-        ig.el('div', { class: 'start-grid' }, ...folded));
+        folded.length > MANY ? ig.startFields.finder(made.fields) : null, ...grids(made, folded));
       box.append(made.folded);
     }
     return box;
+  }
+
+  /* Switches first, in rows of their own: they are lower than fields one types into. */
+  function grids(made, params) {
+    const switches = params.filter((p) => p.type === 'bool' && !(p.one_of || []).length);
+    return [switches, params.filter((p) => !switches.includes(p))].filter((list) => list.length)
+      .map((list) => ig.el('div', { class: 'start-grid' },
+        list.map((spec) => add(made, ig.startFields.param(spec)))));
   }
 
   function environmentChoices(made) {
