@@ -127,13 +127,14 @@ class Channel:
             if now >= end:
                 return
 
-    def close(self, code: int, reason: str = "") -> None:
-        """Say goodbye with `code` and `reason` (cut to what a close frame holds)."""
+    def close(self, code: int, reason: str = "", *, wait: float = CLOSE_WAIT) -> None:
+        """Say goodbye with `code` and `reason` (cut to what a close frame holds), then give the
+        client up to `wait` s for its half."""
         text = reason.encode()[:123].decode("utf-8", "ignore")
         with contextlib.suppress(Closed, LocalProtocolError):
             if self._protocol.state is ConnectionState.OPEN:
                 self._write(self._protocol.send(CloseConnection(code, text or None)))
-                self._await_close()
+                self._await_close(wait)
 
     def release(self) -> None:
         """Give the socket back, closed in both directions, whatever happened before."""
@@ -202,10 +203,10 @@ class Channel:
         if message.message_finished:
             self._size = 0
 
-    def _await_close(self) -> None:
+    def _await_close(self, wait: float) -> None:
         """Read on until the client has answered: closing over unread bytes would reset the
         connection, and the client would never see our code."""
-        deadline = time.monotonic() + CLOSE_WAIT
+        deadline = time.monotonic() + wait
         with contextlib.suppress(OSError, RemoteProtocolError):
             self._socket.shutdown(socket.SHUT_WR)
             while (left := deadline - time.monotonic()) > 0:

@@ -93,7 +93,9 @@ def _serve(options: WebOptions, slots: _Slots, work: Callable[[Channel], None]) 
         if taken:
             _run(channel, work)
         else:
-            channel.close(1013, f"all {slots.most} sockets are in use; close one or try again")
+            # Without waiting: a refused client holds no thread, however many there are.
+            reason = f"all {slots.most} sockets are in use; close one or try again"
+            channel.close(1013, reason, wait=0)
     finally:
         if taken:
             slots.give()
