@@ -6,12 +6,14 @@ get a `Desk`.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from igdash.domain.errors import CollectorUnavailable
+from igdash.domain.errors import CollectorUnavailable, SettingsError
 from igdash.services.control_client import ControlClient
 from igdash.settings import Settings
 
@@ -195,8 +197,20 @@ def collector_pid(settings: Settings) -> int | None:
 
 
 def make_folders(settings: Settings) -> None:
-    """Create the folders of database and state, readable for this user alone."""
-    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Create the folders of database and state, readable for this user alone.
+
+    Raises `SettingsError` naming the setting whose folder cannot be made.
+    """
+    _make("store.state_dir", settings.state_dir)
     scheme, _, path = settings.store.url.partition(":///")
     if scheme == "sqlite":
-        Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make("store.url", Path(path).parent)
+
+
+def _make(key: str, folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise SettingsError(f"{key}: cannot use the folder {folder}: {error.strerror}") from error

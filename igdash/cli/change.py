@@ -12,7 +12,7 @@ from igdash.cli.main import FAILED, OK, complain
 from igdash.cli.output import show_one
 from igdash.cli.shapes import SESSION
 from igdash.domain.errors import IgdashError, InvalidSpec
-from igdash.domain.sessions import SessionSpec, StopAfter, Target
+from igdash.domain.sessions import SessionSpec, SessionState, StopAfter, Target
 from igdash.settings import Settings
 
 
@@ -33,7 +33,10 @@ def start(args: argparse.Namespace) -> int:
         params=dict(args.param),
         stop_after=StopAfter(seconds=args.duration, events=args.max_events),
     )
-    show_one(control_client(settings).start(spec), SESSION, args.output)
+    session = control_client(settings).start(spec)
+    show_one(session, SESSION, args.output)
+    if session.state is SessionState.FAILED:
+        return complain(f"session {session.id} failed: {session.reason}", FAILED)
     return OK
 
 

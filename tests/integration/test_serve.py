@@ -43,8 +43,8 @@ def events(serving: Serving, one: str) -> int:
 def test_sessions_survive_the_death_of_everything(serving: Serving):
     """kill -9 the collector, kill -9 the web, SIGTERM: the same sessions go on each time."""
     serving.start()
-    one = serving.igdash("start", "trace_tcp", "-n", "production").strip()
-    two = serving.igdash("start", "trace_exec").strip()
+    one = serving.igdash("start", "trace_tcp", "-e", "demo", "-n", "production").strip()
+    two = serving.igdash("start", "trace_exec", "-e", "demo").strip()
     soon(lambda: events(serving, one) > 0 and events(serving, two) > 0)
 
     os.kill(serving.child("collect"), signal.SIGKILL)
@@ -88,9 +88,22 @@ def test_one_that_runs(serving: Serving):
     with pytest.raises(OSError, match=r"400|403|421"):
         serving.get("/api/stats", Host="evil.example")
 
-    serving.igdash("start", "trace_exec")
+    serving.igdash("start", "trace_exec", "-e", "demo")
     for path in (serving.folder / "igdash.db", *(serving.folder / "igdash.state").rglob("*")):
         assert path.stat().st_mode & 0o077 == 0, path
+
+    broken = serving.call("start", "trace_exec", "-e", "broken")
+    assert broken.returncode == 1
+    assert "nowhere: No such file or directory" in broken.stderr
+    for words, wanted in (
+        (("trace_exek",), "did you mean trace_exec"),
+        (("trace_exec", "--param", "pid=x", "--param", "nope=1"), "params.pid"),
+        (("trace_exec", "-e", "other"), "configured: broken, demo"),
+    ):
+        wrong = serving.call("start", "-e", "demo", *words)
+        assert (wrong.returncode, wrong.stdout) == (1, "")
+        assert wanted in wrong.stderr
+        assert wrong.stderr.count("\n") == 1
 
     second = refused(serving, "--port", "0")
     assert second.returncode == 1
@@ -129,6 +142,13 @@ def test_a_store_it_may_not_touch_is_one_clear_line(serving: Serving):
     assert done.returncode == 1
     assert "igdash.db" in done.stderr
     assert path.read_bytes() == b"something else\n" * 100
+
+
+def test_a_folder_that_cannot_be_used_is_one_clear_line(serving: Serving):
+    (serving.folder / "file").touch()
+    done = refused(serving, "--store", f"sqlite:///{serving.folder}/file/x.db")
+    assert done.returncode == 1
+    assert "store.state_dir: cannot use the folder" in done.stderr
 
 
 def test_children_end_when_their_parent_is_killed(serving: Serving):

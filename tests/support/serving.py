@@ -27,6 +27,10 @@ port = {port}
 name = "demo"
 kind = "replay"
 folder = "{recordings}"
+[[environments]]
+name = "broken"
+kind = "replay"
+folder = "nowhere"
 """
 
 
@@ -103,11 +107,15 @@ class Serving:
         """Return all of stderr so far."""
         return self.stderr.read_text(encoding="utf-8") if self.stderr.exists() else ""
 
-    def igdash(self, *words: str) -> str:
-        """Run a command; return its stdout. Raises `AssertionError` with its stderr."""
-        done = subprocess.run(
+    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command and return how it ended."""
+        return subprocess.run(
             self.argv(*words), capture_output=True, text=True, check=False, cwd=ROOT, timeout=100
         )
+
+    def igdash(self, *words: str) -> str:
+        """Run a command; return its stdout. Raises `AssertionError` with its stderr."""
+        done = self.call(*words)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
