@@ -136,19 +136,26 @@ class _Bars:
         wanted = select(a.sec, a.n, a.first_seq, a.last_seq).where(
             a.session_id == self._session, a.sec.in_(cut)
         )
-        ends = (self._edges[0] // NS, self._edges[-1] // NS)
-        exact, budget = [], _EXACT_ROWS
-        for row in self._conn.execute(wanted.order_by(a.sec)).all():
-            span = row.last_seq - row.first_seq + 1
-            if row.sec in ends and span <= _EXACT_END:
-                exact.append(row.sec)
-            elif span <= budget:
-                budget -= span
-                exact.append(row.sec)
-            else:
+        rows = self._conn.execute(wanted.order_by(a.sec)).all()
+        spans = {row.sec: row.last_seq - row.first_seq + 1 for row in rows}
+        if sum(spans.values()) <= _EXACT_ROWS:
+            exact = list(spans)
+        else:  # no eye sees the difference then, but the range's sum stays right
+            exact = [sec for sec in self._open_ends() if spans.get(sec, _EXACT_END) < _EXACT_END]
+        for row in rows:
+            if row.sec not in exact:
                 self._evenly(bars, row)
         if exact:
             self._by_time(bars, exact)
+
+    def _open_ends(self) -> set[int]:
+        """Return the seconds of those ends beyond which events are left out."""
+        ends = set()
+        if not self._clamp_low:
+            ends.add(self._edges[0] // NS)
+        if not self._clamp_high:
+            ends.add(self._edges[-1] // NS)
+        return ends
 
     def _by_time(self, bars: list[int], seconds: Sequence[int]) -> None:
         a, e = activity.c, events.c
