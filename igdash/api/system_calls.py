@@ -56,7 +56,9 @@ def healthz(_services: WebServices, _call: Call) -> s.HealthOut:
 
 def readyz(services: WebServices, _call: Call) -> s.ReadyOut | Response:
     """Answer whether store and collector answer as well."""
-    troubles = services.health.troubles()
+    troubles = dict(services.health.troubles())
+    if services.hub.closed:
+        troubles["web"] = "shutting down"
     if troubles:
         detail = "; ".join(f"{part}: {why}" for part, why in troubles.items())
         return problem(503, detail, troubles)

@@ -229,3 +229,11 @@ def test_gadgets_count_what_runs(side: Web) -> None:
     assert status == 404
     assert "trace_tcp" in wrong["detail"]
     assert get(side, "/api/gadgets?environment=nowhere")[0] == 404
+
+
+def test_a_server_that_shuts_down_is_not_ready(side: Web) -> None:
+    assert get(side, "/readyz")[0] == 200
+    side.services.close()
+    status, found = get(side, "/readyz")
+    assert status == 503
+    assert found["problems"] == {"web": "shutting down"}
