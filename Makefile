@@ -6,7 +6,7 @@ PORT   ?= 8050
 UV     := $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock packages screenshots bench nightly clean
+.PHONY: help demo test check format lock proto packages screenshots bench nightly clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ lock: $(UV) ## Resolve the dependencies again and write the lock files
 	@cd requirements && ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate bootstrap.in -o bootstrap.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate pyproject.toml requirements/build.in --extra test --extra lint -o requirements/dev.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate -c requirements/dev.txt pyproject.toml requirements/build.in -o requirements/runtime.txt
+
+proto: $(VENV)/.dev ## Generate igdash_wire/ from proto/ again
+	@$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. --grpc_python_out=. proto/igdash_wire/ig.proto
 
 screenshots: $(VENV)/.dev packages ## Take pictures of every page, dark and light, wide and narrow, into docs/screenshots
 	@$(BIN)/python scripts/screenshots.py

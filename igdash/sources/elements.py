@@ -20,7 +20,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from igdash_wire import ig_pb2 as pb
 
@@ -39,6 +39,7 @@ _NUMBERS: Final[dict[int, str]] = {
 _FLOATS: Final[dict[int, str]] = {pb.Float32: "f", pb.Float64: "d"}
 
 Convert = Callable[[bytes], str]
+_call: Final[Callable[[Convert, bytes], str]] = operator.call
 
 
 class Cache(dict[bytes, str]):
@@ -170,6 +171,9 @@ def _array(kind: int, order: str) -> Convert:
     return convert
 
 
+_TEXTS: Final[dict[int, Convert]] = {pb.Bool: boolean, pb.String: text, pb.CString: c_text}
+
+
 def _converter(kind: int, order: str) -> Convert:
     """Return how the bytes of a field of this kind become JSON."""
     if kind & ARRAY_BIT:
@@ -178,7 +182,7 @@ def _converter(kind: int, order: str) -> Convert:
         return _number(_NUMBERS[kind], order)
     if kind in _FLOATS:
         return _float(_FLOATS[kind], order)
-    return {pb.Bool: boolean, pb.String: text, pb.CString: c_text}.get(kind, hex_text)
+    return _TEXTS.get(kind, hex_text)
 
 
 # ------------------------------------------------------------------ the schema, compiled
@@ -315,7 +319,7 @@ class RowFormat:
             raise ValueError(
                 f"{self.name}: {len(payload)} byte strings, the schema needs {self._width}"
             )
-        values: tuple[object, ...] = ()
+        values: tuple[Any, ...] = ()
         for one in self._structs:
             raw = payload[one.index]
             if len(raw) < one.unpack.size:
@@ -323,7 +327,7 @@ class RowFormat:
             values += one.unpack.unpack_from(raw)
         values += self._whole(payload)
         return self._template % self._slots(
-            (*values, *map(operator.call, self._convert, self._raw(values)))
+            (*values, *map(_call, self._convert, self._raw(values)))
         )
 
 
@@ -335,7 +339,7 @@ def _cached(leaf: _Leaf, order: str) -> Callable[[bytes], str]:
     return Cache(convert).__getitem__
 
 
-def _getter(places: Sequence[int]) -> Callable[[Sequence[object]], tuple[object, ...]]:
+def _getter(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
     """Return `itemgetter(*places)` that always answers a tuple."""
     if len(places) > 1:
         return operator.itemgetter(*places)

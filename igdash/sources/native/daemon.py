@@ -70,7 +70,7 @@ class DaemonSource:
             return made(name=name, kind=kind, health=Health.DOWN, reason=reason)
         return made(name=name, kind=kind, health=Health.UP, version=version, nodes=(self.node,))
 
-    def command(self, session: SessionId, spec: SessionSpec) -> tuple[str, ...]:
+    def command(self, session: SessionId, spec: SessionSpec) -> tuple[str, ...]:  # noqa: ARG002
         """Return the `gadgetctl` line that would run the same."""
         gadget = known_gadget(spec.gadget)
         flags = [
@@ -97,7 +97,7 @@ class DaemonSource:
         version = self.status().version
         return facts | ({"ig version": version} if version else {})
 
-    def restartable(self, spec: SessionSpec) -> bool:
+    def restartable(self, spec: SessionSpec) -> bool:  # noqa: ARG002
         """A stream can always be run again."""
         return True
 
@@ -107,10 +107,10 @@ class DaemonSource:
         try:
             answer = shared_loop().run(ask_info(self._connect, image)).result(INFO_SECONDS + 10)
         except (GrpcFailure, TimeoutError) as error:
-            raise SourceError(f"{gadget}: {error or 'no answer'}") from error
+            raise SourceError(f"{gadget}: {str(error) or 'no answer'}") from error
         return described(answer, known_gadget(gadget), gadget)
 
-    def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:
+    def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:  # noqa: ARG002
         """Start the gadget on the daemon; an unreachable one is waited for."""
         params = wire_params(spec, known_gadget(spec.gadget), HOST)
         wanted = Wanted(image=image_of(self.environment, spec.gadget), params=params)

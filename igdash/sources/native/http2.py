@@ -1,6 +1,6 @@
 """gRPC's client side without threads: bytes in, calls' messages out.
 
-A gadget's stream is a long run of small messages. The general gRPC library spends some 60–80 µs of
+A gadget's stream is a long run of small messages. The general gRPC library spends some 60 to 80 µs of
 CPU on each of them in Python (measured: benchmarks/native_transport.py) and keeps threads per
 connection; igdash reads hundreds of streams. So the protocol's rare parts (settings, headers,
 trailers, ping, goaway) are left to the `h2` library, and only DATA frames, which are nearly all
@@ -17,7 +17,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 import h2.config
@@ -261,12 +261,12 @@ class GrpcConnection:
             self.lost(self.closed, touched)
 
     def _headers(
-        self, number: int, headers: Sequence[tuple[str, str]], touched: dict[int, Call]
+        self, number: int, headers: Sequence[tuple[Any, ...]], touched: dict[int, Call]
     ) -> None:
         call = self.calls.get(number)
         if call is None:
             return
-        call.headers.update(headers)
+        call.headers.update({str(name): str(value) for name, value in headers})
         http = call.headers.get(":status", "200")
         if "grpc-status" in call.headers:
             code = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final
 
 from igdash.domain.environments import Environment, EnvironmentStatus, Health
@@ -77,12 +78,12 @@ class KubernetesSource:
         for node in nodes[:3]:
             try:
                 async with asyncio.timeout(STATUS_SECONDS * 2):
-                    return await ask_version(lambda node=node: cluster.connect(node))
+                    return await ask_version(partial(cluster.connect, node))
             except (SourceError, GrpcFailure, TimeoutError):
                 continue
         return ""
 
-    def command(self, session: SessionId, spec: SessionSpec) -> tuple[str, ...]:
+    def command(self, session: SessionId, spec: SessionSpec) -> tuple[str, ...]:  # noqa: ARG002
         """Return the `kubectl gadget` line that would run the same."""
         context = ("--context", self.environment.context) if self.environment.context else ()
         flags = [
@@ -102,7 +103,7 @@ class KubernetesSource:
             facts["context"] = self.environment.context
         return facts | ({"ig version": self._version} if self._version else {})
 
-    def restartable(self, spec: SessionSpec) -> bool:
+    def restartable(self, spec: SessionSpec) -> bool:  # noqa: ARG002
         """A stream can always be run again."""
         return True
 
@@ -114,13 +115,13 @@ class KubernetesSource:
             raise SourceError(cluster.trouble or "no gadget pod answers")
         image = image_of(self.environment, gadget)
         try:
-            ask = ask_info(lambda: cluster.connect(node), image)
+            ask = ask_info(partial(cluster.connect, node), image)
             answer = shared_loop().run(ask).result(INFO_SECONDS + 10)
         except (GrpcFailure, TimeoutError) as error:
-            raise SourceError(f"{gadget}: {error or 'no answer'}") from error
+            raise SourceError(f"{gadget}: {str(error) or 'no answer'}") from error
         return described(answer, known_gadget(gadget), gadget)
 
-    def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:
+    def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:  # noqa: ARG002
         """Start the gadget on every node the target allows, now and later."""
         wanted = Wanted(image=image_of(self.environment, spec.gadget), params=self._params(spec))
         return ClusterStream(self.cluster(), wanted, sink, _node_filter(spec.target.node))
@@ -145,7 +146,7 @@ class ClusterStream(NativeStream):
         self._missing: dict[str, asyncio.TimerHandle] = {}
         super().__init__(shared_loop(), wanted, sink, {})
 
-    async def _begin(self, nodes: Mapping[str, Callable[[], Awaitable[GrpcClient]]]) -> None:
+    async def _begin(self, nodes: Mapping[str, Callable[[], Awaitable[GrpcClient]]]) -> None:  # noqa: ARG002
         self._cluster.listeners.add(self._follow)
         self._follow()
         self._tell()
@@ -158,7 +159,7 @@ class ClusterStream(NativeStream):
         for node in here:
             if handle := self._missing.pop(node, None):
                 handle.cancel()
-            self.join_node(node, lambda node=node: self._cluster.connect(node))
+            self.join_node(node, partial(self._cluster.connect, node))
         if self._cluster.trouble:
             return  # Not knowing the pods is no reason to believe that they are gone.
         loop = asyncio.get_running_loop()

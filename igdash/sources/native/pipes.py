@@ -123,12 +123,12 @@ def daemon(address: str, tls: Tls | None) -> Callable[[], Awaitable[GrpcClient]]
         except ssl.SSLError as error:
             raise SourceError(f"{address}: TLS failed: {error.reason or error}") from error
         except OSError as error:
-            raise SourceError(f"{address}: {_why(error, kind, host)}") from error
+            raise SourceError(f"{address}: {_why(error, host)}") from error
 
     return connect
 
 
-def _why(error: OSError, kind: str, host: str) -> str:
+def _why(error: OSError, host: str) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such socket: is `ig daemon` running?"
     if isinstance(error, PermissionError):

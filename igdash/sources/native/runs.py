@@ -61,7 +61,7 @@ class Backoff:
 
     def next(self) -> float:
         """Return how long to wait now, seconds."""
-        wait = self._next * random.uniform(0.7, 1.0)  # noqa: S311 - jitter, no secret
+        wait = self._next * random.uniform(0.7, 1.0)
         self._next = min(self._next * 2, self._most)
         return wait
 
