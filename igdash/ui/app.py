@@ -72,6 +72,7 @@ def create_app(services: WebServices, server: Flask) -> Dash:
     _refuse_unknown_callbacks(app, server)
     _allow_inline_scripts(app, server)
     _mark_missing_pages(server)
+    _cache_assets(server)
     return app
 
 
@@ -105,4 +106,17 @@ def _mark_missing_pages(server: Flask) -> None:
         is_page = response.status_code == 200 and response.mimetype == "text/html"
         if is_page and not is_view(request.path):
             response.status_code = 404
+        return response
+
+
+def _cache_assets(server: Flask) -> None:
+    """Let browsers keep our files: their addresses carry the time of their last change."""
+
+    @server.after_request
+    def keep(response: Response) -> Response:
+        if request.path.startswith("/assets/") and response.status_code in (200, 304):
+            fixed = "m" in request.args
+            response.headers["Cache-Control"] = (
+                "public, max-age=31536000, immutable" if fixed else "public, max-age=86400"
+            )
         return response

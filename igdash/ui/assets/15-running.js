@@ -41,7 +41,8 @@
     const before = [...byId.keys()].join();
     const fresh = new Map(sessions.map((s) => {
       const live = ig.live.sessions.get(s.id);
-      return [s.id, live && live.last_seq > s.last_seq ? Object.assign(s, live) : s];
+      /* The same object for the same session, so that whoever holds one sees it grow. */
+      return [s.id, Object.assign(byId.get(s.id) || {}, s, live && live.last_seq > s.last_seq ? live : null)];
     }));
     byId.clear();
     for (const [id, s] of fresh) if (!ENDED.has(s.state)) byId.set(id, s);

@@ -86,6 +86,7 @@
       }
     }
     entry.lost.hidden = !lost;
+    entry.rate.hidden = lost && String(s.lost).length > 6;
     entry.stop.disabled = s.state === "stopping";
     if (s.state !== "stopping") entry.stop.classList.remove("gone");
     if (s.spark && s.spark !== entry.drawn) { ig.setSpark(entry.spark, s.spark); entry.drawn = s.spark; }

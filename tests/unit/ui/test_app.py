@@ -75,3 +75,10 @@ def test_core_scripts_come_before_those_of_the_views(client: FlaskClient) -> Non
 
 def test_layout_is_json(client: FlaskClient) -> None:
     assert client.get("/_dash-layout").json
+
+
+def test_assets_may_be_kept_and_pages_not(client: FlaskClient) -> None:
+    link = re.findall(r'"(/assets/10-core[^"]+)"', client.get("/gadgets").text)[0]
+    with client.get(link) as answer:
+        assert "immutable" in answer.headers["Cache-Control"]
+    assert "max-age" not in client.get("/gadgets").headers.get("Cache-Control", "")
