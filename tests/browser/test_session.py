@@ -182,6 +182,7 @@ def test_keys_walk_through_events_and_esc_closes(page: Page, side: Web) -> None:
     page.wait(lambda: page.text("#session-drawer h2") == "Event #29")
     assert page.path.endswith("?seq=29")
     side.control.add(id_, [tcp(31)])
+    page.wait("document.querySelector('#session-chip:not([hidden])')")
     page.keys("k", "k")
     page.wait(lambda: page.text("#session-drawer h2") == "Event #31")
     page.keys(Keys.ESCAPE)

@@ -7,7 +7,7 @@
   const view = ig.session;
   const TABS = ['events', 'losses', 'log', 'info'];
   const ENDED = ['stopped', 'interrupted', 'failed'];
-  const REFRESH_MS = 2000;
+  const REFRESH_MS = 2000, FIELDS_KEPT = 30;
 
   const core = (view.core = {
     id: null, gen: 0, session: null, fields: null, sources: [], tab: 'events', live: null, losses: null, problem: null,
@@ -89,10 +89,19 @@
     core.quiet(load());
   }
 
+  /* A session's fields never change: those opened last are not asked for again. */
+  const known = new Map();
+  function remember(id, fields) {
+    known.delete(id);
+    known.set(id, fields);
+    if (known.size > FIELDS_KEPT) known.delete(known.keys().next().value);
+  }
+
   async function load() {
     const gen = core.gen;
     try {
-      const [session, fields] = await Promise.all([core.get(), core.get('/fields')]);
+      const [session, fields] = await Promise.all([core.get(), known.get(core.id) || core.get('/fields')]);
+      remember(session.id, fields);
       core.sources = fields.sources || [];
       core.fields = core.sources.length > 0 ? core.sources[0].fields : [];
       take(session);

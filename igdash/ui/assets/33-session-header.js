@@ -39,7 +39,7 @@
       el('button', { type: 'button', class: 't-err', on: { click: remove } }, ig.icon('trash'), 'Delete session…')]);
     ig.$('session-stats').append(...Object.values(stats).map((s) => s.node));
     ig.$('session-actions').append(exporting, sure, stop, again, more);
-    ui = { stats: stats, stop: stop, again: again, sure: sure, sub: ig.$('session-sub'), banner: ig.$('session-banner'), down: ig.$('session-down') };
+    ui = { stats: stats, stop: stop, again: again, sure: sure, sub: ig.$('session-sub'), banner: ig.$('session-banner') };
     for (const tab of document.querySelectorAll('#session-tabs [data-tab]')) {
       tab.addEventListener('click', () => core.showTab(tab.dataset.tab));
       tab.addEventListener('keydown', moveTab);
@@ -163,7 +163,7 @@
   function paintStats(session) {
     const s = ui.stats;
     ig.setText(s.events.value, ig.fmt.count(session.events));
-    ig.setText(s.rate.value, ig.fmt.rate(session.rate));
+    ig.setText(s.rate.value, away() ? '–' : ig.fmt.rate(session.rate));
     s.rate.node.hidden = core.ended();
     ig.setText(s.lost.value, lostText(session));
     s.lost.node.hidden = !(session.lost > 0 || (core.losses && core.losses.losses.length > 0));
@@ -212,10 +212,13 @@
     failed: ['The gadget ended with an error.', 'The Log tab has its last lines.'],
     interrupted: ['Collecting was interrupted.', 'Everything received until then is stored; Run again starts a new session of the same kind.'],
   };
-  function paintState(session) {
+  function paintDot(session) {
     const dot = ig.$('session-dot');
-    dot.className = ('dot ' + (DOTS[session.state] || '')).trim();
-    dot.title = STATES[session.state] || session.state;
+    dot.className = ('dot ' + (away() ? 'stop' : DOTS[session.state] || '')).trim();
+    dot.title = away() ? 'not collected now: the collector is down' : STATES[session.state] || session.state;
+  }
+  function paintState(session) {
+    paintDot(session);
     ig.setText(ig.$('session-state'), STATES[session.state] || session.state);
     const [plain, next] = NEXT[session.state] || ['', ''];
     const told = session.reason || plain;
@@ -241,14 +244,14 @@
     for (const panel of document.querySelectorAll('#session-root > [role=tabpanel]')) panel.hidden = panel.dataset.tab !== name || core.problem !== null;
   }
 
-  function paintHealth(stats) {
-    const down = Boolean(stats && stats.collector === 'down');
-    const trouble = stats && stats.trouble;
-    ui.down.hidden = core.ended() || core.problem !== null || !(down || trouble);
-    if (ui.down.hidden) return;
-    ig.setText(ui.down.lastElementChild, down
-      ? 'The collector does not answer: nothing new is stored until it is back. It is restarted by itself and resumes this session. What is below is stored and stays.'
-      : 'Writing is held up: ' + trouble);
+  /* The shell's banner says what is wrong; here only what would look like a lie is taken back. */
+  const away = () => Boolean(ig.live.stats && ig.live.stats.collector === 'down') && core.session !== null && !core.ended();
+  view.away = away;
+  function paintHealth() {
+    if (!core.session || core.problem) return;
+    paintDot(core.session);
+    ig.setText(ui.stats.rate.value, away() ? '–' : ig.fmt.rate(core.session.rate));
+    view.status.paint();
   }
 
   /* ---------------------------------------------------------------- no session to show */
@@ -271,7 +274,6 @@
     ig.$('session-root').classList.remove('s-none');
     ig.$('session-problem').hidden = true;
     ui.banner.hidden = true;
-    ui.down.hidden = true;
     const known = core.live || {};
     ig.$('session-dot').className = 'dot wait';
     ig.setText(ig.$('session-title'), known.gadget ? ig.gadget(known.gadget).title : 'Session');

@@ -38,29 +38,40 @@
 
   /* ---------------------------------------------------------------- which moments */
 
-  function range() {
+  /* The part of time to show. It is the session's life, stretched to events whose own clock differs a
+     little. A stray time far outside may not squeeze the rest into one bar: then the server's own range
+     is asked for, which counts strays in its first or last bar. */
+  function span() {
     const session = core.session;
-    const known = [session.started, session.created, session.first_event].filter(Boolean).map(seconds);
-    const start = Math.min(...known);
-    const ends = [session.stopped, session.last_event].filter(Boolean).map(seconds);
-    const end = core.ended() ? Math.max(...ends, start) : Math.max(Date.now() / 1000, ...ends);
+    const begun = seconds(session.started || session.created);
+    const over = core.ended() && session.stopped ? seconds(session.stopped) : Date.now() / 1000;
+    if (!session.first_event) return { from: begun, to: over };
+    const first = seconds(session.first_event), last = seconds(session.last_event);
+    if (last < begun) return { from: first, to: last };
+    const slack = Math.max(60, over - begun);
+    if (begun - first > slack || last - over > slack) return { from: begun, to: over, strays: true };
+    return { from: Math.min(begun, first), to: Math.max(over, last) };
+  }
+
+  function query() {
+    const wanted = span();
     const most = ui.plot.clientWidth > 0 && ui.plot.clientWidth < 500 ? MOST / 2 : MOST;
-    const step = text.step(end - start + 1, most);
-    const from = Math.floor(start / step) * step;
-    const bars = Math.min(300, Math.max(Math.ceil((end - from) / step + 1e-6), Math.min(FEWEST, most)));
-    return { from: from, step: step, bars: bars };
+    if (wanted.strays) return '/histogram?buckets=' + most;
+    const step = text.step(wanted.to - wanted.from + 1, most);
+    const from = Math.floor(wanted.from / step) * step;
+    const bars = Math.min(300, Math.max(Math.floor((wanted.to - from) / step) + 1, FEWEST));
+    return '/histogram?from=' + rfc(from) + '&to=' + rfc(from + step * bars) + '&buckets=' + bars;
   }
 
   async function load() {
     if (state.loading || !core.session || core.problem) return;
     state.loading = true;
     const gen = core.gen;
-    const want = range();
     try {
-      const answer = await core.get('/histogram?from=' + rfc(want.from) + '&to=' + rfc(want.from + want.step * want.bars) + '&buckets=' + want.bars);
+      const answer = await core.get(query());
       state.buckets = answer.buckets;
-      state.from = want.from;
-      state.step = want.step;
+      state.from = seconds(answer.buckets[0].from);
+      state.step = (seconds(answer.buckets[answer.buckets.length - 1].to) - state.from) / answer.buckets.length;
       paint();
     } catch (error) {
       if (!core.isAbort(error) && gen === core.gen) ig.setText(ui.axis, 'The histogram cannot be shown: ' + error.message);

@@ -14,7 +14,7 @@
     api: null, gen: 0, ready: false, head: 0, first: 1, latest: 0, atTop: true, paused: false, selected: null, mark: 0,
     rows: new Map(), ticks: null, list: [], chosen: null, pulling: false, timer: 0, pulled: 0, answered: 0,
   };
-  let api = null;
+  let api = null, applied = '';
 
   /* ---------------------------------------------------------------- rows by seq */
 
@@ -240,9 +240,13 @@
   function applyColumns(rows) {
     const ids = columns.shown(g.list, g.chosen, rows || [...g.rows.values()].slice(-BLOCK));
     g.shown = ids;
+    core.emit('columns');
+    /* Setting columns is the dearest step of a switch: another session of the same gadget keeps them. */
+    const key = JSON.stringify([core.session.gadget, core.isArray(), ids, g.chosen, g.list.length]);
+    if (key === applied && core.fields.length > 0) return;
+    applied = key;
     const defs = ids.map((id) => columns.def(g.list.find((column) => column.id === id), g.chosen, core.isArray()));
     api.setGridOption('columnDefs', defs);
-    core.emit('columns');
   }
   function choose(shown) {
     g.chosen = shown === null ? null : Object.assign({}, g.chosen, { shown: shown });

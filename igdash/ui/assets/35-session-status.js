@@ -71,7 +71,7 @@
     ig.setText(ui.answered, g.answered > 0 ? 'answered in ' + Math.max(1, Math.round(g.answered)) + ' ms' : '');
     const still = g.paused ? 'paused' : g.selected !== null ? 'holding still: a row is selected' : 'holding still: scrolled';
     const held = g.ticks ? !view.ticks.following() : !following;
-    ig.setText(ui.mode, !live ? (core.session ? core.session.state : '') : held ? (g.ticks ? 'holding still' : still) : 'live');
+    ig.setText(ui.mode, !live ? (core.session ? core.session.state : '') : held ? (g.ticks ? 'holding still' : still) : view.away() ? 'waiting for the collector' : 'live');
   }
 
   /* ---------------------------------------------------------------- nothing to see */

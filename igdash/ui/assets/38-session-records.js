@@ -11,7 +11,7 @@
 
   /* ---------------------------------------------------------------- losses */
 
-  const COLUMNS = ['Node', 'From', 'To', 'Events lost', 'Cause', 'Detail'];
+  const COLUMNS = ['From', 'Events lost', 'Cause', 'Node', 'To', 'Detail'];
   function paintLosses() {
     const root = ig.$('session-losses');
     const answer = core.losses;
@@ -26,8 +26,8 @@
         : 'Every event that reached igdash is stored, and neither the kernel nor Inspektor Gadget has reported a loss so far.'));
       return;
     }
-    const rows = list.map((loss) => el('tr', {}, el('td', {}, loss.node || '–'), time(loss.from), time(loss.to),
-      el('td', { class: 'num t-warn' }, view.text.lost(loss)), el('td', {}, view.text.cause(loss.cause)), el('td', { class: 's-detail' }, loss.detail || '')));
+    const rows = list.map((loss) => el('tr', {}, time(loss.from), el('td', { class: 'num t-warn' }, view.text.lost(loss)),
+      el('td', {}, view.text.cause(loss.cause)), el('td', {}, loss.node || '–'), time(loss.to), el('td', { class: 's-detail' }, loss.detail || '')));
     root.replaceChildren(summary(answer, list.length), el('div', { class: 's-scroll', tabindex: '0', role: 'region', 'aria-label': 'Loss records' }, el('table', { class: 's-table' },
       el('thead', {}, el('tr', {}, COLUMNS.map((name) => el('th', { scope: 'col', class: name === 'Events lost' ? 'num' : null }, name)))), el('tbody', {}, rows))));
   }
@@ -86,7 +86,7 @@
   }
 
   function line(one) {
-    return el('div', { class: 's-line s-' + one.level }, el('span', { class: 'faint', title: one.ts }, ig.fmt.time(one.ts)),
+    return el('div', { class: 's-line s-l-' + one.level }, el('span', { class: 'faint', title: one.ts }, ig.fmt.time(one.ts)),
       el('span', { class: 's-level' }, one.level), el('span', { class: 'muted' }, one.node), el('span', { class: 's-text' }, one.text));
   }
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from dash import html
 from dash.development.base_component import Component
 
-from igdash.ui.markup import aria, data, icon
+from igdash.ui.markup import aria, data
 
 
 class Ids(StrEnum):
@@ -24,7 +24,6 @@ class Ids(StrEnum):
     STATS = "session-stats"
     ACTIONS = "session-actions"
     BANNER = "session-banner"
-    DOWN = "session-down"
     TABS = "session-tabs"
 
 
@@ -33,7 +32,7 @@ TABS = (("events", "Events"), ("losses", "Losses"), ("log", "Log"), ("info", "In
 
 
 def layout() -> Component:
-    """Return the header with the two banners under it: why the session ended, and trouble now."""
+    """Return the header with the banner under it that says why a session ended."""
     who = html.Div(
         [
             html.H1(
@@ -47,13 +46,6 @@ def layout() -> Component:
         ],
         className="s-who",
     )
-    down = html.Div(
-        [icon("warn"), html.Span()],
-        id=Ids.DOWN,
-        className="banner warn",
-        role="status",
-        hidden=True,
-    )
     return html.Div(
         [
             html.Div(
@@ -66,7 +58,6 @@ def layout() -> Component:
                 className="head s-head",
             ),
             html.Div(id=Ids.BANNER, className="banner", role="status", hidden=True),
-            down,
         ]
     )
 
