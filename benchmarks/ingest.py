@@ -10,6 +10,7 @@ commit. Both in this process, interleaved, best of `--rounds`; process CPU and w
 from __future__ import annotations
 
 import argparse
+import re
 import sqlite3
 import tempfile
 import time
@@ -27,21 +28,26 @@ from igdash.services.limits import CollectorLimits
 from igdash.services.scheduler import Scheduler
 from igdash.services.spool import Spool
 from igdash.sources.decode import decode_chunk
-from tests.support.generator import LINE
 
-PER_CHUNK = 75
+RECORDINGS = Path(__file__).resolve().parents[1] / "examples" / "recordings"
+_TIME = re.compile(rb'"timestamp_raw":\d+')
+PER_CHUNK = 45
 """Lines per chunk: 64 KiB, as a busy gadget's pipe gives them."""
 BATCH = 5_000
 
 
 def lines(count: int) -> list[bytes]:
-    """Return events such as a shop's pods make: 40 pods, sizes as real enriched events have."""
+    """Return events of the bundled recordings, in turn, with times that go on: 5,000 a second."""
+    recorded = [
+        line
+        for name in ("trace_tcp", "trace_dns", "trace_exec", "trace_open")
+        for line in (RECORDINGS / name / "events.jsonl").read_bytes().splitlines(keepends=True)
+    ]
     now = now_ns()
-    made = []
-    for n in range(count):
-        text = LINE % (f"shop-{n % 40}", n, now + n * 1_000)
-        made.append(text.encode())
-    return made
+    return [
+        _TIME.sub(b'"timestamp_raw":%d' % (now + n * 200_000), recorded[n % len(recorded)], count=1)
+        for n in range(count)
+    ]
 
 
 def ceiling(folder: Path, events: list[bytes]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -32,6 +32,7 @@ from igdash.domain.events import (
 from igdash.domain.losses import Loss
 from igdash.domain.times import MAX_NS
 from igdash.sources.logs import read_log, storable
+from igdash.sources.plain import Known, plain_events
 
 MAX_DEPTH: Final = 200
 """Nesting beyond this is refused: parsers further on (SQLite, browsers, Python) have limits too."""
@@ -120,6 +121,10 @@ def decode_chunk(chunk: Chunk) -> Decoded:
     if chunk.kind is ChunkKind.LOG_LINES:
         _read_logs(found)
         return found.decoded()
+    if chunk.kind is ChunkKind.JSON_LINES and not chunk.partial:
+        plain = _plain(chunk)
+        if plain is not None:
+            return Decoded(events=tuple(plain))
     read = _read_line if chunk.kind is ChunkKind.JSON_LINES else _read_loss
     unfinished = b"" if not chunk.partial else chunk.data[chunk.data.rfind(b"\n") + 1 :]
     whole = chunk.data[: len(chunk.data) - len(unfinished)]
@@ -128,6 +133,26 @@ def decode_chunk(chunk: Chunk) -> Decoded:
     for line in _lines(unfinished, found):
         _try(read, line, found, "the stream ended inside this line: ")
     return found.decoded()
+
+
+def _plain(chunk: Chunk) -> list[NewEvent] | None:
+    try:
+        return plain_events(
+            chunk.data,
+            chunk.received,
+            partial(_known, chunk.node),
+            partial(_event, chunk=chunk),
+            MAX_DEPTH,
+        )
+    except NotAnEvent:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _known(node: str, k8s: bytes, runtime: bytes) -> Known:
+    place = _place(k8s, runtime)
+    origin = _origin(node, place, bool(place.k8s), bool(place.runtime))
+    return Known(place.k8s, place.runtime, origin)
 
 
 def _lines(data: bytes, found: _Found) -> Iterator[str]:
