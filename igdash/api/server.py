@@ -1,9 +1,7 @@
-"""Serving the WSGI application: gunicorn inside our own process, one worker with threads.
+"""Serving the WSGI application: who may listen where, and by which server.
 
-One worker, because live readers share one hub and SQLite readers one cache; threads, because each
-WebSocket keeps one for its whole life. The port is taken before anything else happens, so that a
-busy one is one clear line and not a retry loop; the application is built in the worker after the
-fork, so that no thread and no database connection crosses it.
+The port is taken before anything else happens, so that a busy one is one clear line and not a
+retry loop. gunicorn serves where it can (`embedded.py`), Werkzeug elsewhere.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from igdash.domain.errors import IgdashError, SettingsError
 from igdash.domain.threads import spawn
@@ -129,7 +127,9 @@ def serve(served: Served, options: ServerOptions) -> None:
     """Serve until SIGTERM or SIGINT; ends by `SystemExit` or returns. Raises `PortBusy`."""
     listener = listen(options.host, options.port, patience=options.patience)
     if importlib.util.find_spec("fcntl") and importlib.util.find_spec("gunicorn"):
-        _gunicorn(served, options, listener)
+        from igdash.api import embedded
+
+        embedded.serve(served, options, listener)
     else:
         _werkzeug(served, options, listener)
 
@@ -153,84 +153,6 @@ def when_owner_dies(stop: Callable[[], None]) -> None:
         stop()
 
     spawn("owner", wait)
-
-
-def _gunicorn(served: Served, options: ServerOptions, listener: socket.socket) -> None:
-    from gunicorn.app.base import BaseApplication
-    from gunicorn.arbiter import Arbiter
-    from gunicorn.glogging import Logger
-    from gunicorn.workers.gthread import ThreadWorker
-
-    url = url_of(listener)
-    configuration = _configuration(options, listener.detach())  # gunicorn closes the descriptor
-
-    class Worker(ThreadWorker):  # type: ignore[misc]
-        """Lets go of its WebSockets when asked to stop, instead of waiting for them to be cut."""
-
-        def handle_exit(self, sig: int, frame: Any) -> None:
-            super().handle_exit(sig, frame)
-            spawn("stop", served.stop)
-
-        handle_quit = handle_exit  # a Ctrl-C reaches the worker too
-
-    class Parent(Arbiter):  # type: ignore[misc]
-        """Stops as gently after a Ctrl-C as after a SIGTERM."""
-
-        handle_int = Arbiter.handle_term
-
-    class Log(Logger):  # type: ignore[misc]
-        """Speaks through our log, in our format."""
-
-        def setup(self, cfg: Any) -> None:
-            super().setup(cfg)
-            self.error_log.propagate = True
-            if not log.isEnabledFor(logging.DEBUG):
-                self.error_log.setLevel(logging.WARNING)
-
-    class Embedded(BaseApplication):  # type: ignore[misc]
-        """One worker on our socket."""
-
-        def load_config(self) -> None:
-            for key, value in configuration.items():
-                self.cfg.set(key, value)
-            self.cfg.set("worker_class", Worker)
-            self.cfg.set("logger_class", Log)
-            self.cfg.set("post_worker_init", worker_started)
-
-        def load(self) -> WSGIApplication:
-            return served.build()
-
-        def run(self) -> None:
-            Parent(self).run()
-
-    def worker_started(worker: Any) -> None:
-        if options.owned:
-            when_owner_dies(lambda: _terminate(worker.ppid))
-        spawn("started", lambda: served.started(url))
-
-    Embedded().run()
-
-
-def _configuration(options: ServerOptions, descriptor: int) -> dict[str, Any]:
-    return {
-        "bind": f"fd://{descriptor}",
-        "workers": 1,
-        "threads": options.threads,
-        "worker_connections": options.threads + 1_000,
-        "graceful_timeout": max(1, round(options.graceful)),
-        "timeout": 120,
-        "keepalive": 15,
-        "backlog": BACKLOG,
-        "accesslog": None,
-        "errorlog": None,
-        "control_socket_disable": True,
-        "proc_name": "igdash-web",
-    }
-
-
-def _terminate(arbiter: int) -> None:
-    if os.getppid() == arbiter:
-        os.kill(arbiter, signal.SIGTERM)
 
 
 def _werkzeug(served: Served, options: ServerOptions, listener: socket.socket) -> None:

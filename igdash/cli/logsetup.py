@@ -10,11 +10,17 @@ import json
 import logging
 import os
 import sys
+import threading
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Final
 
 from igdash.domain.text import masked, visible
 from igdash.settings import LogSettings
+
+log = logging.getLogger(__name__)
+
+ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 _QUIET: Final = ("alembic", "sqlalchemy", "werkzeug", "urllib3")
 
@@ -31,6 +37,17 @@ def configure(settings: LogSettings, part: str) -> None:
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+    sys.excepthook = lambda kind, error, trace: _died("igdash", (kind, error, trace))
+    threading.excepthook = lambda args: _died(
+        args.thread.name if args.thread else "a thread",
+        (args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback),
+    )
+
+
+def _died(what: str, info: ExceptionInfo) -> None:
+    """Log what nobody caught, as one record instead of a traceback over many lines."""
+    if not issubclass(info[0], (SystemExit, KeyboardInterrupt)):
+        log.critical("%s: nobody caught this", what, exc_info=info)
 
 
 class TextLines(logging.Formatter):

@@ -24,7 +24,9 @@ from igdash.domain.threads import spawn
 log = logging.getLogger(__name__)
 
 EXIT_REFUSED: Final = 3
-"""Exit code of a child that said what is wrong and would say the same again."""
+"""Exit code of a child that said what is wrong and would say the same again. It ends everything
+at the start; later on, when it has worked already, the other child goes on and this one is tried
+again: a port that someone took while the web process was down is no reason to stop collecting."""
 READY: Final = b"ready\n"
 """What a child writes to stdout once it works."""
 FIRST_DELAY: Final = 0.5
@@ -102,6 +104,7 @@ class _Keeper:
     def __init__(self, child: Child, supervisor: Supervisor, cwd: Path | None) -> None:
         self.child = child
         self.past_start = False
+        self._worked = False
         self._supervisor = supervisor
         self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
@@ -146,7 +149,7 @@ class _Keeper:
         with process.stdout as lines:
             for line in lines:
                 if line == READY:
-                    self.past_start = True
+                    self.past_start = self._worked = True
                     self._supervisor.wake()
 
     def _await(self, process: subprocess.Popen[bytes]) -> None:
@@ -158,7 +161,7 @@ class _Keeper:
     def _buried(self, code: int) -> None:
         lived = time.monotonic() - self._born
         self.past_start = True
-        if code == EXIT_REFUSED:
+        if code == EXIT_REFUSED and not self._worked:
             self._supervisor.refuse()
             return
         self._delay = FIRST_DELAY if lived > STEADY else self._delay

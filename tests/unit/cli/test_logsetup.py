@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 
 import pytest
 from hypothesis import given
@@ -47,14 +48,25 @@ def test_json_has_what_a_collector_of_logs_wants():
 def test_configure_replaces_what_was_there(capsys: pytest.CaptureFixture[str]):
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
+    hooks = sys.excepthook, threading.excepthook
     try:
         configure(LogSettings(level="warning", format="json"), "web")
         logging.getLogger("x").info("not shown")
         logging.getLogger("x").warning("shown")
         lines = capsys.readouterr().err.splitlines()
         assert [json.loads(line)["message"] for line in lines] == ["shown"]
-        assert sys.stderr
+        thread = threading.Thread(target=lambda: 1 / 0, name="worker")
+        thread.start()
+        thread.join()
+        sys.excepthook(ValueError, ValueError("a\nb"), None)
+        died = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        assert ["ZeroDivisionError" in died[0]["trace"][-1], died[0]["message"][:7]] == [
+            True,
+            "worker:",
+        ]
+        assert died[1]["trace"] == ["ValueError: a", "b"]
     finally:
+        sys.excepthook, threading.excepthook = hooks
         logging.captureWarnings(capture=False)
         root.handlers[:] = before
         root.setLevel(level)

@@ -119,6 +119,21 @@ def test_a_child_that_refuses_ends_everything_with_1(tmp_path, monkeypatch):
     assert words(tmp_path) == ["collect start", "web start", "collect end"]
 
 
+def test_a_child_that_worked_before_is_tried_again_although_it_refuses(tmp_path, monkeypatch):
+    """The other one, which collects, does not even notice."""
+    monkeypatch.setattr(supervisor, "FIRST_DELAY", 0.05)
+    count = f"open({str(tmp_path / 'diary')!r}).read().count('web start')"
+    web = f"n = {count}\nprint('ready', flush=True) if n == 1 else sys.exit({EXIT_REFUSED})"
+    running = Running(
+        child(tmp_path, "collect", READY_THEN_WAIT),
+        child(tmp_path, "web", f"{web}\ntime.sleep(0.2)\nsys.exit(1)", after="collect"),
+        monkeypatch=monkeypatch,
+    )
+    wait_until(lambda: words(tmp_path).count("web start") >= 3)
+    assert running.stop() == 0
+    assert words(tmp_path).count("collect start") == 1
+
+
 def test_a_child_that_does_not_end_is_killed_after_its_grace(tmp_path, monkeypatch, caplog):
     stubborn = "signal.signal(15, signal.SIG_IGN)\nprint('ready', flush=True)\ntime.sleep(60)"
     running = Running(child(tmp_path, "collect", stubborn, grace=0.2), monkeypatch=monkeypatch)

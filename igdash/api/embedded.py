@@ -1,0 +1,118 @@
+"""gunicorn inside our own process: one worker with threads.
+
+One worker, because live readers share one hub and SQLite readers one cache; threads, because each
+WebSocket keeps one for its whole life. The application is built in the worker after the fork, so
+that no thread and no database connection crosses it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
+
+from igdash.api.server import BACKLOG, Served, ServerOptions, url_of, when_owner_dies
+from igdash.domain.threads import spawn
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+log = logging.getLogger(__name__)
+
+
+def serve(served: Served, options: ServerOptions, listener: socket.socket) -> None:
+    """Serve on `listener` until SIGTERM or SIGINT; ends by `SystemExit`, 0 after a stop, else 1."""
+    try:
+        Embedded(served, options, listener).run()
+    except SystemExit as leave:
+        # gunicorn's own codes (3: the worker did not boot, 4: the application did not load) must
+        # not be read as ours by a parent.
+        sys.exit(1 if leave.code else 0)
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Lets go of its WebSockets when asked to stop, instead of waiting for them to be cut."""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begin to stop; called by SIGTERM."""
+        super().handle_exit(sig, frame)
+        spawn("stop", self.app.served.stop)
+
+    handle_quit = handle_exit  # a Ctrl-C reaches the worker too
+
+
+class Parent(Arbiter):  # type: ignore[misc]
+    """Stops as gently after a Ctrl-C as after a SIGTERM."""
+
+    handle_int = Arbiter.handle_term
+
+
+class Log(Logger):  # type: ignore[misc]
+    """Speaks through our log, in our format; only of trouble, unless ours is at debug."""
+
+    def setup(self, cfg: Any) -> None:
+        """Undo what gunicorn sets up for itself."""
+        super().setup(cfg)
+        self.error_log.propagate = True
+        if not log.isEnabledFor(logging.DEBUG):
+            self.error_log.setLevel(logging.WARNING)
+
+
+class Embedded(BaseApplication):  # type: ignore[misc]
+    """One worker on our socket."""
+
+    def __init__(self, served: Served, options: ServerOptions, listener: socket.socket) -> None:
+        self.served = served
+        self._options = options
+        self._url = url_of(listener)
+        self._descriptor = listener.detach()  # gunicorn closes it
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what differs from gunicorn's defaults."""
+        wanted = {
+            "bind": f"fd://{self._descriptor}",
+            "workers": 1,
+            "threads": self._options.threads,
+            "worker_connections": self._options.threads + 1_000,
+            "graceful_timeout": max(1, round(self._options.graceful)),
+            "timeout": 120,
+            "keepalive": 15,
+            "backlog": BACKLOG,
+            "accesslog": None,
+            "errorlog": None,
+            "control_socket_disable": True,
+            "proc_name": "igdash-web",
+            "worker_class": Worker,
+            "logger_class": Log,
+            "post_worker_init": self._worker_started,
+        }
+        for key, value in wanted.items():
+            self.cfg.set(key, value)
+
+    def load(self) -> WSGIApplication:
+        """Make the application; called in the worker."""
+        return self.served.build()
+
+    def run(self) -> None:
+        """Run the arbiter until it is told to stop; raises `SystemExit`."""
+        Parent(self).run()
+
+    def _worker_started(self, worker: Any) -> None:
+        if self._options.owned:
+            when_owner_dies(lambda: _terminate(worker.ppid))
+        spawn("started", lambda: self.served.started(self._url))
+
+
+def _terminate(arbiter: int) -> None:
+    """Stop the arbiter, unless it is gone and its number may be another's."""
+    if os.getppid() == arbiter:
+        os.kill(arbiter, signal.SIGTERM)
