@@ -141,7 +141,12 @@
     node.className = "banner " + kind;
     node.replaceChildren(icon("warn"), el("div", {}, el("b", {}, head), rest));
   };
-  const health = () => { const now = state(); foot(now); banner(now); };
+  const health = () => {
+    const now = state();
+    foot(now);
+    banner(now);
+    ig.$("shell").classList.toggle("paused", now === "down" || now === "lost");
+  };
 
   ig.ready(() => {
     paint(mode());
