@@ -12,9 +12,10 @@ that brings news; `_fill` is held while the store is read, by readers only.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -82,6 +83,8 @@ class Feed:
         """Called, without waiting, when there is something new; by reader."""
         self.touched = 0.0
         """When the last news came (monotonic s); the hub looks itself when that is long ago."""
+        self.checked = time.monotonic()
+        """When `recheck` was last called (monotonic s)."""
         self._look_at_losses()
 
     # ------------------------------------------------------------ news
@@ -98,30 +101,30 @@ class Feed:
             if old.state is None:
                 return
             ended = old.state.ended and not news.state.ended
-            new = Facts(
+            new = replace(
+                old,
                 state=old.state if ended else news.state,
                 last_seq=max(old.last_seq, news.last_seq),
                 lost=max(old.lost, news.lost),
                 logs=max(old.logs, news.logs),
-                version=old.version,
             )
             if new == old:
                 return
             changed = new.lost != old.lost or new.logs != old.logs or new.state != old.state
-            self._facts = Facts(
-                state=new.state,
-                last_seq=new.last_seq,
-                lost=new.lost,
-                logs=new.logs,
-                version=old.version + int(changed),
-            )
+            self._facts = replace(new, version=old.version + int(changed))
+        self.wake()
+
+    def recheck(self) -> None:
+        """Have the loss records looked at again: one whose count nobody knows changes no total."""
+        with self._facts_lock:
+            self._facts = replace(self._facts, version=self._facts.version + 1)
+        self.checked = time.monotonic()
         self.wake()
 
     def deleted(self) -> None:
         """Note that the session is gone."""
         with self._facts_lock:
-            old = self._facts
-            self._facts = Facts(state=None, last_seq=old.last_seq, lost=old.lost, logs=old.logs)
+            self._facts = replace(self._facts, state=None)
         self.wake()
 
     def wake(self) -> None:

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 LOOK = 1.0
 """Seconds of silence about a session after which the hub looks into the store itself."""
+RECHECK = 5.0
+"""Seconds after which a session's loss records are looked at though no total has changed."""
 LINGER = 5.0
 """Seconds the subscription outlives its last reader: a reload of a page keeps it."""
 
@@ -248,7 +250,11 @@ class Hub:
 
     def _look(self, before: float) -> None:
         with self._lock:
-            silent = [feed for feed in self._feeds.values() if feed.touched < before]
+            feeds = list(self._feeds.values())
+        silent = [feed for feed in feeds if feed.touched < before]
+        for feed in feeds:
+            if feed.checked < before - RECHECK:
+                feed.recheck()
         for feed in silent:
             try:
                 feed.advance(_advance(self._sessions.get(feed.id)))

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from igdash.domain.sessions import SessionState, Target
 from igdash.domain.times import parse_time
+from tests.support.stores import Store
 from tests.support.web import Web, get, send, web
 
 
 @pytest.fixture
-def side(tmp_path: Path) -> Iterator[Web]:
-    with web(f"sqlite:///{tmp_path}/store.db") as made:
+def side(sqlite_store: Store) -> Iterator[Web]:
+    with web(sqlite_store.url) as made:
+        yield made
+
+
+@pytest.fixture
+def each(store: Store) -> Iterator[Web]:
+    """Runs the test over SQLite and over PostgreSQL."""
+    with web(store.url) as made:
         yield made
 
 
@@ -111,29 +118,29 @@ def test_a_check_starts_nothing_and_shows_commands(side: Web) -> None:
     assert get(side, "/api/sessions")[1]["total"] == 0
 
 
-def test_stop_restart_delete(side: Web) -> None:
-    id_ = side.session(target=Target(namespace="demo"))
-    side.control.add(id_, ['{"a":1}'])
-    status, found = send(side, "POST", f"/api/sessions/{id_}/stop")
+def test_stop_restart_delete(each: Web) -> None:
+    id_ = each.session(target=Target(namespace="demo"))
+    each.control.add(id_, ['{"a":1}'])
+    status, found = send(each, "POST", f"/api/sessions/{id_}/stop")
     assert (status, found["state"]) == (202, "stopped")
-    assert send(side, "POST", f"/api/sessions/{id_}/stop")[0] == 409
-    status, again = send(side, "POST", f"/api/sessions/{id_}/restart")
+    assert send(each, "POST", f"/api/sessions/{id_}/stop")[0] == 409
+    status, again = send(each, "POST", f"/api/sessions/{id_}/restart")
     assert status == 201
     assert again["id"] != id_
     assert again["target"]["namespace"] == "demo"
-    assert get(side, f"/api/sessions/{id_}")[1]["events"] == 1
-    assert send(side, "DELETE", f"/api/sessions/{id_}") == (202, {"id": id_, "deleted": True})
-    assert get(side, f"/api/sessions/{id_}")[0] == 404
-    assert get(side, "/api/sessions")[1]["total"] == 1
+    assert get(each, f"/api/sessions/{id_}")[1]["events"] == 1
+    assert send(each, "DELETE", f"/api/sessions/{id_}") == (202, {"id": id_, "deleted": True})
+    assert get(each, f"/api/sessions/{id_}")[0] == 404
+    assert get(each, "/api/sessions")[1]["total"] == 1
 
 
-def test_an_id_may_be_shortened_while_it_is_unique(side: Web) -> None:
-    ids = [side.session() for _ in range(17)]
-    assert get(side, f"/api/sessions/{ids[0][:11]}")[1]["id"] == ids[0]
+def test_an_id_may_be_shortened_while_it_is_unique(each: Web) -> None:
+    ids = [each.session() for _ in range(17)]
+    assert get(each, f"/api/sessions/{ids[0][:11]}")[1]["id"] == ids[0]
     firsts = [id_[0] for id_ in ids]
     shared = next(first for first in firsts if firsts.count(first) > 1)
-    assert get(side, f"/api/sessions/{shared}")[0] == 409
-    assert get(side, f"/api/sessions/{shared}/events")[0] == 409
+    assert get(each, f"/api/sessions/{shared}")[0] == 409
+    assert get(each, f"/api/sessions/{shared}/events")[0] == 409
 
 
 @pytest.mark.parametrize(
@@ -144,27 +151,27 @@ def test_what_is_no_id_is_not_found(side: Web, id_: str) -> None:
     assert get(side, f"/api/sessions/{id_}")[0] == 404
 
 
-def test_the_list_filters_sorts_pages_and_draws(side: Web) -> None:
-    ids = [side.session(target=Target(namespace=f"ns{i}")) for i in range(5)]
+def test_the_list_filters_sorts_pages_and_draws(each: Web) -> None:
+    ids = [each.session(target=Target(namespace=f"ns{i}")) for i in range(5)]
     for i, id_ in enumerate(ids):
-        side.control.add(id_, ["{}"] * (i + 1))
-    side.control.end(ids[0], SessionState.STOPPED)
-    status, found = get(side, "/api/sessions?sort=-events&limit=2&spark=10")
+        each.control.add(id_, ["{}"] * (i + 1))
+    each.control.end(ids[0], SessionState.STOPPED)
+    status, found = get(each, "/api/sessions?sort=-events&limit=2&spark=10")
     assert status == 200
     assert found["total"] == 5
     assert [one["id"] for one in found["sessions"]] == [ids[4], ids[3]]
     assert len(found["sessions"][0]["spark"]) == 10
     assert sum(found["sessions"][0]["spark"]) == 5
-    more = get(side, f"/api/sessions?sort=-events&limit=2&cursor={found['next']}")[1]
+    more = get(each, f"/api/sessions?sort=-events&limit=2&cursor={found['next']}")[1]
     assert [one["id"] for one in more["sessions"]] == [ids[2], ids[1]]
-    jumped = get(side, "/api/sessions?sort=-events&limit=2&offset=2")[1]
+    jumped = get(each, "/api/sessions?sort=-events&limit=2&offset=2")[1]
     assert jumped["sessions"] == more["sessions"]
-    running = get(side, "/api/sessions?state=running")[1]
+    running = get(each, "/api/sessions?state=running")[1]
     assert running["total"] == 4
-    both = get(side, "/api/sessions?state=running,stopped")[1]
-    assert both == get(side, "/api/sessions?state=running&state=stopped")[1]
+    both = get(each, "/api/sessions?state=running,stopped")[1]
+    assert both == get(each, "/api/sessions?state=running&state=stopped")[1]
     assert both["total"] == 5
-    assert get(side, "/api/sessions?q=ns3")[1]["total"] == 1
+    assert get(each, "/api/sessions?q=ns3")[1]["total"] == 1
     assert "spark" not in more["sessions"][0]
 
 

@@ -201,6 +201,21 @@ def test_only_new_losses_are_told(setup: Setup) -> None:
     assert reader.take() is None
 
 
+def test_a_loss_of_unknown_size_is_told_too(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs, "RECHECK", 0.1)
+    id_ = setup.store.new("a" * 12)
+    reader, woken = setup.open(id_)
+    unknown = Loss(node="", start=0, end=9, count=0, cause=LossCause.STREAM, exact=False)
+    setup.store.lose(id_, unknown)
+
+    def told() -> bytes | None:
+        woken.wait(1)
+        return reader.take()
+
+    message = json.loads(wait_until(told))
+    assert (message["type"], message["cause"], message["exact"]) == ("loss", "stream", False)
+
+
 def test_losses_do_not_wait_behind_a_flood(setup: Setup) -> None:
     id_ = setup.store.new("a" * 12)
     setup.store.add(id_, range(5_000))
