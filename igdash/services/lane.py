@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from igdash.domain.chunks import Chunk, ChunkKind
 from igdash.domain.events import MAX_RAW, Decoded, LogLevel, LogLine, Malformed, NewTick
@@ -223,16 +224,16 @@ def join(parts: list[Decoded]) -> Decoded:
     """Return one for several, in order; ticks keep pointing at their rows."""
     if len(parts) == 1:
         return parts[0]
-    events = [event for part in parts for event in part.events]
     ticks: list[NewTick] = []
     first = 0
     for part in parts:
         ticks.extend(replace(tick, first=tick.first + first) for tick in part.ticks)
         first += len(part.events)
+    every = chain.from_iterable
     return Decoded(
-        events=tuple(events),
+        events=tuple(every(part.events for part in parts)),
         ticks=tuple(ticks),
-        losses=tuple(loss for part in parts for loss in part.losses),
-        malformed=tuple(item for part in parts for item in part.malformed),
-        logs=tuple(line for part in parts for line in part.logs),
+        losses=tuple(every(part.losses for part in parts)),
+        malformed=tuple(every(part.malformed for part in parts)),
+        logs=tuple(every(part.logs for part in parts)),
     )
