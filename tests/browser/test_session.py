@@ -98,7 +98,7 @@ def test_newest_first_with_texts_as_the_gadget_gave_them(page: Page, side: Web) 
     assert column(page, "dst")[0] == "s/demo/redis:6379"
     assert column(page, "timestamp_raw") == [str(BIG)] * 4
     assert column(page, "error") == ["ETIMEDOUT", "", "", ""]
-    tag = "[col-id=error].s-tag.s-k-err"
+    tag = "[col-id=error] .s-tag.s-k-err"
     assert page.js(f"document.querySelectorAll('{ROW} {tag}').length") == 1
     assert page.text("#session-title") == "Trace TCP"
     assert page.text("#session-target") == "demo / *"

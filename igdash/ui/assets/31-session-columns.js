@@ -34,11 +34,11 @@
   }
 
   const BASE = {
-    endpoint: { width: 240, min: 150, flex: 30 }, error: { width: 116, min: 90 }, code: { width: 110, min: 80 },
+    endpoint: { width: 240, min: 150, max: 460, flex: 30 }, error: { width: 116, min: 90 }, code: { width: 110, min: 80 },
     tag: { width: 92, min: 70 }, measure: { width: 92, min: 70 },
   };
   const NAMED = {
-    'k8s.namespace': { width: 108, min: 80 }, 'k8s.podName': { width: 210, min: 130, flex: 22 },
+    'k8s.namespace': { width: 108, min: 80 }, 'k8s.podName': { width: 210, min: 130, max: 340, flex: 22 },
     'k8s.containerName': { width: 120, min: 80 }, 'proc.comm': { width: 124, min: 90 }, comm: { width: 124, min: 90 }, qr: { width: 56, min: 50 },
     args: { width: 320, min: 180, flex: 60 }, name: { width: 240, min: 140, flex: 36 }, nameserver: { width: 130, min: 90 }, qtype: { width: 70, min: 56 }, state: { width: 72, min: 60 },
   };
@@ -169,17 +169,37 @@
 
   /* ---------------------------------------------------------------- for the grid */
 
-  function tones(column) {
-    const rules = {};
-    const value = (p) => (p.data ? text.of(columns.value(column, p.data)) : '');
-    const on = (p) => value(p) !== '';
-    if (column.role === 'error') return { 's-tag': on, 's-k-err': on };
-    if (column.role === 'code') return { 's-tag': on, 's-k2': (p) => value(p) === 'Success', 's-k-warn': (p) => on(p) && value(p) !== 'Success' };
-    if (column.role !== 'tag') return rules;
-    rules['s-tag'] = on;
-    column.field.one_of.slice(0, 8).forEach((one, i) => { rules['s-k' + TONES[i]] = (p) => value(p) === one; });
-    return rules;
+  /* The class of a tag's colour; '' = plain text. */
+  columns.tone = function (column, value) {
+    if (value === '') return '';
+    if (column.role === 'error') return 's-tag s-k-err';
+    if (column.role === 'code') return value === 'Success' ? 's-tag s-k2' : 's-tag s-k-warn';
+    const at = column.field.one_of.indexOf(value);
+    return at < 0 ? 's-tag' : 's-tag s-k' + TONES[at % TONES.length];
+  };
+
+  /* A tag is drawn by the grid's plain renderer interface (no React): text and colour change in one
+     step. A cell class would change at once and the text a frame later, which shows at four updates
+     a second. */
+  function tagRenderer(column) {
+    return class {
+      init(params) {
+        this.node = document.createElement('span');
+        this.refresh(params);
+      }
+      getGui() { return this.node; }
+      refresh(params) {
+        const value = params.value || '';
+        if (this.value !== value) {
+          this.value = value;
+          this.node.textContent = value;
+          this.node.className = columns.tone(column, value);
+        }
+        return true;
+      }
+    };
   }
+  const isTag = (column) => ['error', 'code', 'tag'].includes(column.role);
 
   const ZERO = /^(0|0 ?B|0n?s|)$/;
   function classes(column) {
@@ -219,11 +239,13 @@
       colId: column.id, headerName: column.label, headerTooltip: tip(column), minWidth: size.min,
       valueGetter: (p) => (p.data ? cut(columns.cell(column, p.data), p) : ''),
       tooltipValueGetter: (p) => (p.data ? (column.role === 'time' ? p.data.ts : columns.cell(column, p.data)) : ''),
-      cellClass: classes(column), cellClassRules: tones(column), sortable: Boolean(sortable), resizable: true, suppressHeaderMenuButton: true,
+      cellClass: classes(column), sortable: Boolean(sortable), resizable: true, suppressHeaderMenuButton: true,
       headerClass: column.right ? 'ag-right-aligned-header' : '', comparator: () => 0,
     };
-    if (column.role === 'measure' || column.role === 'number') def.cellClassRules['s-zero'] = (p) => ZERO.test(p.value);
-    if (width) def.width = width;
+    if (column.role === 'measure') def.cellClassRules = { 's-zero': (p) => ZERO.test(p.value) };
+    if (isTag(column)) def.cellRenderer = tagRenderer(column);
+    if (size.max) def.maxWidth = size.max;
+    if (width) Object.assign(def, { width: width, maxWidth: undefined });
     else if (size.flex) Object.assign(def, { flex: size.flex, width: size.width });
     else def.width = size.width;
     return def;

@@ -66,9 +66,10 @@
   };
 
   core.isAbort = (error) => error && error.name === 'AbortError';
-  /* For promises whose failure is shown elsewhere or does not matter any more. */
+  /* For promises whose failure is shown elsewhere or does not matter any more: refusals and a server
+     that is away. What is left is a mistake of ours and belongs on the console. */
   core.quiet = function (promise) {
-    promise.catch((error) => { if (!core.isAbort(error)) console.warn('session view: ' + error.message); });
+    promise.catch((error) => { if (!core.isAbort(error) && !error.problem) console.error(error); });
   };
 
   /* ---------------------------------------------------------------- the session's life */

@@ -300,10 +300,19 @@
     paintActions();
   }
 
+  /* Browsers offer the clipboard to secure pages only; elsewhere the old way through a field works. */
+  function copyByField(value) {
+    const field = el('textarea', { class: 'sr-only', 'aria-hidden': 'true', tabindex: '-1' });
+    field.value = value;
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand('copy');
+    field.remove();
+    return done ? Promise.resolve() : Promise.reject(new Error('copying is not allowed'));
+  }
   view.copy = function (value, what) {
-    navigator.clipboard.writeText(value).then(
-      () => ig.toast((what || 'Value') + ' copied.', 'ok'),
-      () => ig.toast('The browser does not allow copying here.', 'warn'));
+    const copied = navigator.clipboard ? navigator.clipboard.writeText(value) : copyByField(value);
+    copied.then(() => ig.toast((what || 'Value') + ' copied.', 'ok'), () => ig.toast('The browser does not allow copying here.', 'warn'));
   };
 
   ig.ready(() => {

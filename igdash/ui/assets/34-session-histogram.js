@@ -59,7 +59,7 @@
     if (wanted.strays) return '/histogram?buckets=' + most;
     const step = text.step(wanted.to - wanted.from + 1, most);
     const from = Math.floor(wanted.from / step) * step;
-    const bars = Math.min(300, Math.max(Math.floor((wanted.to - from) / step) + 1, FEWEST));
+    const bars = Math.min(300, Math.max(Math.floor((wanted.to - from) / step) + 1, core.ended() ? 1 : FEWEST));
     return '/histogram?from=' + rfc(from) + '&to=' + rfc(from + step * bars) + '&buckets=' + bars;
   }
 

@@ -9,7 +9,7 @@
   const core = view.core;
   const text = view.text;
   const columns = view.columns;
-  const BLOCK = 100, KEEP = 4000, PULL_MS = 250, TOP_PX = 2, NEWEST = 9007199254740991;
+  const BLOCK = 100, KEEP = 4000, PULL_MS = 250, RETRY_MS = 2000, TOP_PX = 2, NEWEST = 9007199254740991;
   const g = {
     api: null, gen: 0, ready: false, head: 0, first: 1, latest: 0, atTop: true, paused: false, selected: null, mark: 0,
     rows: new Map(), ticks: null, list: [], chosen: null, pulling: false, timer: 0, pulled: 0, answered: 0,
@@ -126,6 +126,9 @@
       if (gen !== g.gen || !following() || page.events.length === 0) return;
       g.head = page.events[page.events.length - 1].seq;
       api.refreshInfiniteCache();
+    } catch (error) {
+      g.pulled += RETRY_MS;
+      throw error;
     } finally {
       if (gen === g.gen) {
         g.pulling = false;
@@ -183,12 +186,11 @@
       await fetchPage('before=' + (seq + 1) + '&limit=' + BLOCK);
       if (gen !== g.gen) return false;
       g.head = Math.max(g.latest, seq);
-      g.rows.delete(0);
       api.setRowCount(total(), true);
       renew();
     }
-    g.atTop = false;
     api.ensureIndexVisible(indexOf(seq), 'middle');
+    g.atTop = api.getVerticalPixelRange().top <= TOP_PX;
     view.status.paint();
     return true;
   }

@@ -70,8 +70,10 @@
     ig.setText(ui.newest, newest ? 'newest shown ' + ig.fmt.time(newest.ts) : '');
     ig.setText(ui.answered, g.answered > 0 ? 'answered in ' + Math.max(1, Math.round(g.answered)) + ' ms' : '');
     const still = g.paused ? 'paused' : g.selected !== null ? 'holding still: a row is selected' : 'holding still: scrolled';
+    const lost = ig.live.status === 'lost' || ig.live.status === 'connecting';
+    const now = lost ? 'no connection, trying again' : view.away() ? 'waiting for the collector' : 'live';
     const held = g.ticks ? !view.ticks.following() : !following;
-    ig.setText(ui.mode, !live ? (core.session ? core.session.state : '') : held ? (g.ticks ? 'holding still' : still) : view.away() ? 'waiting for the collector' : 'live');
+    ig.setText(ui.mode, !live ? (core.session ? core.session.state : '') : held ? (g.ticks ? 'holding still' : still) : now);
   }
 
   /* ---------------------------------------------------------------- nothing to see */
@@ -150,6 +152,7 @@
     build();
     core.on('open', () => { ui.strip.hidden = true; ui.chip.hidden = true; ui.empty.hidden = true; status.paint(); });
     core.on('session', status.paint);
+    ig.live.onStatus(status.paint);
     core.on('losses', paintStrip);
     core.on('columns', paintColumns);
   });
