@@ -50,6 +50,11 @@ _PG_LIVENESS: Final = {
     "tcp_user_timeout": 30_000,
     "application_name": "igdash",
 }
+_PG_READER: Final = (
+    "-c default_transaction_read_only=on -c statement_timeout=30000 -c enable_bitmapscan=off"
+)
+"""Every read here follows an index in its order and stops early; a bitmap scan would read and sort
+a whole session first, and is what the planner likes before a young table has statistics."""
 
 
 def parse_url(url: str) -> URL:
@@ -113,9 +118,7 @@ def reader_engine(url: str) -> Engine:
         )
     return create_engine(
         parse_url(url),
-        connect_args=_postgres_args(
-            url, "-c default_transaction_read_only=on -c statement_timeout=30000"
-        ),
+        connect_args=_postgres_args(url, _PG_READER),
         isolation_level="REPEATABLE READ",
         pool_size=8,
         max_overflow=READERS - 8,

@@ -121,9 +121,11 @@ class StoredEvents:
         self, conn: Connection, session: int, bounds: _Bounds, limit: int, down: bool = False
     ) -> list[Event]:
         e = events.c
-        wanted = select(*_ROW).where(
-            e.session_id == session, e.seq >= bounds.low, e.seq <= bounds.high
-        )
+        low, high = bounds.low, bounds.high
+        if bounds.start is None and bounds.end is None:  # dense: the answer's seqs are known
+            low = max(low, high - limit + 1) if down else low
+            high = high if down else min(high, low + limit - 1)
+        wanted = select(*_ROW).where(e.session_id == session, e.seq >= low, e.seq <= high)
         if bounds.start is not None:
             wanted = wanted.where(e.ts >= bounds.start)
         if bounds.end is not None:

@@ -11,11 +11,6 @@ import os
 from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
 from sqlalchemy import Connection, inspect, text
 
 import igdash
@@ -89,7 +84,16 @@ def revision(url: str) -> str | None:
 
 def head() -> str:
     """Return the revision this version works with."""
-    return str(_scripts().get_current_head())
+    return revisions()[-1]
+
+
+def revisions() -> list[str]:
+    """Return the revisions this version knows, oldest first.
+
+    They are read off the migrations' file names: every command looks at the schema, and importing
+    Alembic for that would double its start.
+    """
+    return sorted(path.name.split("_")[0] for path in (_folder() / "versions").glob("[0-9]*_*.py"))
 
 
 def _revision(conn: Connection, name: str) -> str | None:
@@ -100,18 +104,14 @@ def _revision(conn: Connection, name: str) -> str | None:
     if VERSION_TABLE not in tables or not ours & tables:
         some = ", ".join(sorted(tables)[:3])
         raise StoreRefused(f"{name} belongs to another program (tables {some}); left as it is")
-    found = MigrationContext.configure(conn).get_current_revision()
+    found = conn.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
     if found is None:
         return None
-    try:
-        known = _scripts().get_revision(found) is not None
-    except CommandError:
-        known = False
-    if not known:
+    if found not in revisions():
         raise StoreRefused(
             f"{name} was written by a newer igdash (schema {found}); left as it is, use that version"
         )
-    return found
+    return str(found)
 
 
 def _look_at_file(path: Path) -> None:
@@ -155,7 +155,12 @@ def _take_locks(conn: Connection, name: str) -> None:
 
 
 def _migrate(conn: Connection, target: str) -> None:
-    config = _config()
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_folder()))
+    config.set_main_option("path_separator", "os")
     config.attributes["connection"] = conn
     command.upgrade(config, target)
 
@@ -170,16 +175,8 @@ def migrate_to(url: str, target: str) -> None:
         engine.dispose()
 
 
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
-
-
-def _config() -> Config:
+def _folder() -> Path:
+    """Return the folder of the migrations: in the package, or beside it in the repository."""
     package = Path(igdash.__file__).parent
     shipped = package / "_migrations"
-    config = Config()
-    config.set_main_option(
-        "script_location", str(shipped if shipped.is_dir() else package.parent / "migrations")
-    )
-    config.set_main_option("path_separator", "os")
-    return config
+    return shipped if shipped.is_dir() else package.parent / "migrations"
