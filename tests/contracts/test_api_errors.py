@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from igdash.api.options import WebOptions
 from igdash.domain.errors import StoreBusy
 from igdash.domain.events import NewTick
 from igdash.domain.times import now_ns
+from tests.support.stores import Store
 from tests.support.web import Web, get, send, served, web
 
 QUIET = settings(
@@ -25,9 +25,9 @@ QUIET = settings(
 )
 
 
-@pytest.fixture
-def side(tmp_path: Path) -> Iterator[Web]:
-    with web(f"sqlite:///{tmp_path}/store.db") as made:
+@pytest.fixture(scope="module")
+def side(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    with web(f"sqlite:///{tmp_path_factory.mktemp('api')}/store.db") as made:
         yield made
 
 
@@ -222,6 +222,7 @@ def test_every_response_has_the_security_headers(side: Web) -> None:
             assert headers["Cache-Control"] == "no-store"
     side.app.config["SCRIPT_HASHES"] = ["'sha256-abc='"]
     policy = client.get("/healthz").headers["Content-Security-Policy"]
+    del side.app.config["SCRIPT_HASHES"]
     assert "script-src 'self' 'sha256-abc=';" in policy
 
 
@@ -242,15 +243,19 @@ HOSTS = [
 ]
 
 
-@pytest.mark.parametrize(("host", "status"), HOSTS)
-def test_only_known_hosts_are_answered(tmp_path: Path, host: str, status: int) -> None:
+def test_only_known_hosts_are_answered(sqlite_store: Store) -> None:
     options = WebOptions(allowed_hosts=("dash.example.org",))
-    with web(f"sqlite:///{tmp_path}/store.db", options) as side:
-        for path in ("/api/sessions", "/healthz"):
-            answer = side.app.test_client().get(path, headers={"Host": host})
-            assert answer.status_code == status
-        answer = side.app.test_client().get("/assets/x.js", headers={"Host": host})
-        assert answer.status_code == (404 if status == 200 else 400)
+    with web(sqlite_store.url, options) as side:
+        for host, status in HOSTS:
+            _asked_as(side, host, status)
+
+
+def _asked_as(side: Web, host: str, status: int) -> None:
+    for path in ("/api/sessions", "/healthz"):
+        answer = side.app.test_client().get(path, headers={"Host": host})
+        assert answer.status_code == status
+    answer = side.app.test_client().get("/assets/x.js", headers={"Host": host})
+    assert answer.status_code == (404 if status == 200 else 400)
 
 
 SENDERS: list[tuple[dict[str, str], int]] = [

@@ -19,14 +19,15 @@ from igdash.domain.ports import SessionBatch
 from igdash.domain.sessions import SessionId, Target
 from igdash.domain.times import NS, format_ns, now_ns
 from igdash.sources.decode import decode_chunk
+from tests.support.stores import Store
 from tests.support.web import Web, get, web
 
 RECORDINGS = Path(__file__).parents[2] / "examples" / "recordings"
 
 
 @pytest.fixture
-def side(tmp_path: Path) -> Iterator[Web]:
-    with web(f"sqlite:///{tmp_path}/store.db") as made:
+def side(sqlite_store: Store) -> Iterator[Web]:
+    with web(sqlite_store.url) as made:
         yield made
 
 

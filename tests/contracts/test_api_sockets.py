@@ -18,6 +18,7 @@ from igdash.api.options import WebOptions
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.sessions import SessionId, SessionState
 from igdash.domain.times import now_ns
+from tests.support.stores import Store
 from tests.support.waiting import wait_until
 from tests.support.web import Client, Web, get, served, web
 
@@ -25,8 +26,8 @@ OPTIONS = WebOptions(max_sockets=8, send_timeout=2.0)
 
 
 @pytest.fixture
-def side(tmp_path: Path) -> Iterator[Web]:
-    with web(f"sqlite:///{tmp_path}/store.db", OPTIONS) as made:
+def side(sqlite_store: Store) -> Iterator[Web]:
+    with web(sqlite_store.url, OPTIONS) as made:
         yield made
 
 
