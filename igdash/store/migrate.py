@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, column, inspect, select, table, text
 
 import igdash
 from igdash.domain.errors import AlreadyRunning, StoreRefused
@@ -104,7 +104,7 @@ def _revision(conn: Connection, name: str) -> str | None:
     if VERSION_TABLE not in tables or not ours & tables:
         some = ", ".join(sorted(tables)[:3])
         raise StoreRefused(f"{name} belongs to another program (tables {some}); left as it is")
-    found = conn.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+    found = conn.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
     if found is None:
         return None
     if found not in revisions():

@@ -59,6 +59,10 @@ def test_up_from_nothing_and_again(empty: str) -> None:
     assert check(empty) == []
 
 
+def test_file_names_say_the_revisions() -> None:
+    assert migrate.revisions() == BASES
+
+
 def test_models_and_migrations_are_the_same(empty: str) -> None:
     upgrade(empty)
     engine = writer_engine(empty)
