@@ -127,6 +127,18 @@ def test_wrong_values_are_marked_where_they_are(page: Page, side: Web) -> None:
     assert side.services.sessions.reader.totals()["sessions"] == 0
 
 
+def test_an_address_says_all_some_or_the_usual_namespaces(page: Page, side: Web) -> None:
+    for query, scope, shown in (
+        ("?namespace=", "all", "igdash start trace_tcp -e demo"),
+        ("?namespace=%21gadget", "others", "igdash start trace_tcp -e demo -n '!gadget'"),
+        ("?namespace=demo", "these", "igdash start trace_tcp -e demo -n demo"),
+        ("?environment=this-host", "all", "igdash start trace_tcp -e this-host"),
+    ):
+        open_form(page, "/start/trace_tcp" + query)
+        page.wait(lambda wanted=shown: command(page) == wanted)
+        assert page.js("document.querySelector('.start-seg input:checked').value") == scope
+
+
 def test_typing_survives_a_look_elsewhere(page: Page, side: Web) -> None:
     open_form(page)
     write(page, "name", "not lost")

@@ -258,7 +258,10 @@
 
   function fill(made, values) {
     for (const [name, key] of Object.entries(PLAIN)) made.fields.get(key).set(values[name]);
+    const usual = usualNamespace(made.gadget, values.environment);
+    made.namespaces.usual(usual, true);
     made.namespaces.set(values);
+    if (values.scope !== (usual ? 'others' : 'all')) made.touched.add('scope');
     made.foreign = Object.assign({}, values.params); // params the gadget does not have: kept, reported
     for (const field of made.fields.values()) {
       if (!field.spec) continue;
