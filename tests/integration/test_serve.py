@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.postgres import Server
 from tests.support.serving import Serving
 from tests.support.waiting import wait_until
 
@@ -76,6 +77,33 @@ def test_sessions_survive_the_death_of_everything(serving: Serving):
     assert set(serving.sessions()) == {two}
     assert serving.stop(signal.SIGINT) == 0
     assert "ok" in serving.igdash("db", "check")
+
+
+@pytest.mark.postgres
+def test_on_postgresql(tmp_path: Path, postgres_server: Server):
+    """The same, with the history on a server; and the server going away for a moment."""
+    name = postgres_server.create()
+    serving = Serving(tmp_path, postgres_server.url(name))
+    try:
+        serving.start()
+        one = serving.igdash("start", "trace_exec", "-e", "demo").strip()
+        soon(lambda: events(serving, one) > 0)
+        os.kill(serving.child("collect"), signal.SIGKILL)
+        before = events(serving, one)
+        soon(lambda: events(serving, one) > before)
+        second = refused(serving, "--port", "0")
+        assert second.returncode == 1
+        assert "another igdash collects into" in second.stderr
+        postgres_server.stop()
+        postgres_server.start()
+        before = int(serving.sessions()[one]["events"])
+        soon(lambda: events(serving, one) > before)
+        assert serving.stop() == 0
+        assert serving.sessions()[one]["state"] == "running"
+        assert "ok" in serving.igdash("db", "check")
+    finally:
+        serving.close()
+        postgres_server.drop(name)
 
 
 def test_one_that_runs(serving: Serving):

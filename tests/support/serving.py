@@ -20,7 +20,8 @@ RECORDINGS = ROOT / "examples" / "recordings"
 
 CONFIG = """\
 [store]
-url = "sqlite:///{folder}/igdash.db"
+url = "{store}"
+state_dir = "{folder}/igdash.state"
 [web]
 port = {port}
 [[environments]]
@@ -44,13 +45,19 @@ def free_port() -> int:
 class Serving:
     """One `igdash` installation in a folder: `start` and `stop` run the server, `igdash` any command."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: str = "") -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "igdash.toml"
         self.config.write_text(
-            CONFIG.format(folder=folder, port=self.port, recordings=RECORDINGS), encoding="utf-8"
+            CONFIG.format(
+                folder=folder,
+                store=store or f"sqlite:///{folder}/igdash.db",
+                port=self.port,
+                recordings=RECORDINGS,
+            ),
+            encoding="utf-8",
         )
         self.stderr = folder / "stderr"
         self.process: subprocess.Popen[bytes] | None = None
