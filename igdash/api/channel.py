@@ -1,8 +1,8 @@
 """One WebSocket, driven by the one thread of its request.
 
-simple-websocket finds the socket in the server's environment and shakes hands; its own receiving
-thread, which would send pongs and closes while we send events, is never started. Here one thread
-waits for both sides at once (bytes from the client, a wake from the hub), so frames cannot mix.
+flask-sock routes the request and shakes hands; its receiving thread, which would send pongs and
+closes while we send events, is never started. Here one thread waits for both sides at once (bytes
+from the client, a wake from the hub), so frames cannot mix.
 
 * No permessage-deflate: 170 kB of zlib state per socket, for loopback.
 * A reader that never reads fills the kernel's buffers (bounded below), then a send meets its
@@ -17,10 +17,7 @@ import socket
 import time
 from typing import Any
 
-import simple_websocket
-from flask import request
-from werkzeug.exceptions import BadRequest
-from werkzeug.exceptions import NotImplemented as NotPossible
+from simple_websocket import Server
 from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
@@ -37,8 +34,8 @@ class Closed(Exception):
     """The socket is over; nothing can be sent."""
 
 
-class _NoThread:
-    """Stands in for simple-websocket's receiving thread."""
+class NoThread:
+    """Stands in for flask-sock's receiving thread (its option `thread_class`)."""
 
     name = "none"
 
@@ -64,17 +61,8 @@ def text_frame(payload: bytes) -> bytes:
 class Channel:
     """A connected WebSocket. All methods but `wake` belong to the request's thread."""
 
-    def __init__(self, options: WebOptions) -> None:
-        """Take over the current request. Raises an `HTTPException` when it is no handshake."""
-        environ = dict(request.environ)
-        environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-        try:
-            shaken = simple_websocket.Server(environ, thread_class=_NoThread)
-        except RuntimeError as error:
-            raise NotPossible("this server cannot carry WebSockets") from error
-        except (simple_websocket.ConnectionError, RemoteProtocolError) as error:
-            raise BadRequest(f"not a WebSocket handshake: {error}") from error
-        self.mode: str = shaken.mode
+    def __init__(self, shaken: Server, options: WebOptions) -> None:
+        """Take over a socket after its handshake; it must have been made with `NoThread`."""
         self._protocol: Any = shaken.ws
         self._socket: socket.socket = shaken.sock
         self._options = options

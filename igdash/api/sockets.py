@@ -13,13 +13,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
 
+import simple_websocket
 from flask import Flask, Response, request
+from flask_sock import Sock
+from simple_websocket import Server
+from werkzeug.exceptions import NotImplemented as NotPossible
+from wsproto.utilities import RemoteProtocolError
 
 from igdash.api import requests as asked
-from igdash.api.channel import Channel, Closed
+from igdash.api.channel import Channel, Closed, NoThread
 from igdash.api.options import WebOptions
+from igdash.api.problems import problem
 from igdash.api.validate import Invalid, from_query
 from igdash.domain.errors import AmbiguousSession, IgdashError, SessionNotFound, StoreError
 from igdash.services.hub import HubClosed
@@ -56,38 +61,40 @@ class _Slots:
         self._free.release()
 
 
-class _Gone(Response):
-    """What a view returns after its socket is over: nothing may be written any more."""
-
-    def __init__(self, mode: str) -> None:
-        super().__init__()
-        self._mode = mode
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """End the request. gunicorn takes `StopIteration` as "the socket is dealt with"; Werkzeug
-        meets a socket that is shut down and drops the connection."""
-        if self._mode == "gunicorn":
-            raise StopIteration
-        return super().__call__(*args, **kwargs)
-
-
 def register(app: Flask, services: WebServices, options: WebOptions) -> None:
     """Add both sockets to `app`."""
     slots = _Slots(options.max_sockets)
+    app.config["SOCK_SERVER_OPTIONS"] = {"thread_class": NoThread}
+    sock = Sock(app)
 
-    def session(id: str) -> Response:
-        return _serve(options, slots, lambda channel: _session(services, channel, id))
+    def session(ws: Server, id: str) -> None:
+        _serve(Channel(ws, options), slots, lambda channel: _session(services, channel, id))
 
-    def live() -> Response:
-        return _serve(options, slots, lambda channel: _live(services, channel))
+    def live(ws: Server) -> None:
+        _serve(Channel(ws, options), slots, lambda channel: _live(services, channel))
 
-    app.add_url_rule("/api/sessions/<string:id>/ws", "session_socket", session, websocket=True)
-    app.add_url_rule("/api/live", "live_socket", live, websocket=True)
+    sock.route("/api/sessions/<string:id>/ws", endpoint="session_socket")(session)
+    sock.route("/api/live", endpoint="live_socket")(live)
+    app.before_request(_before_handshake)
+    app.register_error_handler(simple_websocket.ConnectionError, _no_handshake)
+    app.register_error_handler(RemoteProtocolError, _no_handshake)
 
 
-def _serve(options: WebOptions, slots: _Slots, work: Callable[[Channel], None]) -> Response:
-    """Shake hands, run `work` in a slot, say goodbye as the errors ask for."""
-    channel = Channel(options)
+def _before_handshake() -> None:
+    """Refuse what flask-sock could not carry, and compression (see `channel`)."""
+    if request.endpoint not in ("session_socket", "live_socket"):
+        return
+    if not any(key in request.environ for key in ("werkzeug.socket", "gunicorn.socket")):
+        raise NotPossible("this server cannot carry WebSockets")
+    request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+
+
+def _no_handshake(error: Exception) -> Response:
+    return problem(400, f"not a WebSocket handshake: {error}")
+
+
+def _serve(channel: Channel, slots: _Slots, work: Callable[[Channel], None]) -> None:
+    """Run `work` in a slot, say goodbye as the errors ask for."""
     taken = slots.take()
     try:
         if taken:
@@ -100,7 +107,6 @@ def _serve(options: WebOptions, slots: _Slots, work: Callable[[Channel], None]) 
         if taken:
             slots.give()
         channel.release()
-    return _Gone(channel.mode)
 
 
 def _run(channel: Channel, work: Callable[[Channel], None]) -> None:
