@@ -30,9 +30,12 @@ log = logging.getLogger(__name__)
 
 def serve(served: Served, options: ServerOptions, listener: socket.socket) -> None:
     """Serve on `listener` until SIGTERM or SIGINT; ends by `SystemExit`, 0 after a stop, else 1."""
+    arbiter = os.getpid()
     try:
         Embedded(served, options, listener).run()
     except SystemExit as leave:
+        if os.getpid() != arbiter:
+            raise  # the forked worker: the arbiter reads its code
         # gunicorn's own codes (3: the worker did not boot, 4: the application did not load) must
         # not be read as ours by a parent.
         sys.exit(1 if leave.code else 0)
