@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -137,6 +138,15 @@ def test_one_that_runs(serving: Serving):
     assert second.returncode == 1
     assert "another igdash collects into" in second.stderr
     assert serving.answers()
+
+
+def test_what_lies_in_the_current_folder_is_not_imported(serving: Serving):
+    for name in ("flask.py", "sqlalchemy.py", "igdash.py", "logging.py"):
+        (serving.folder / name).write_text("raise SystemExit('taken for the real one')\n")
+    igdash = Path(sys.executable).with_name("igdash")
+    words = [str(igdash)] if igdash.exists() else [sys.executable, "-P", "-m", "igdash"]
+    serving.run([*words, "serve", "--config", str(serving.config)], cwd=serving.folder)
+    soon(serving.answers)
 
 
 def test_a_busy_port_is_one_clear_line(serving: Serving):

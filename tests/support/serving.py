@@ -79,10 +79,14 @@ class Serving:
 
     def spawn(self, *words: str) -> None:
         """Run `serve` (or what `words` say) and do not wait."""
+        self.run(self.argv(*(words or ("serve",))))
+
+    def run(self, argv: list[str], cwd: Path = ROOT) -> None:
+        """Run a command that stays, as the one that `stop` and `close` end."""
         with self.stderr.open("ab") as out:
             self.process = subprocess.Popen(
-                self.argv(*(words or ("serve",))),
-                cwd=ROOT,
+                argv,
+                cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=out,
