@@ -41,7 +41,7 @@ class Starts:
             gadget = self.catalogue.get(spec.gadget)
         except GadgetNotFound as error:
             return Check(problems={"gadget": str(error), **problems}, commands=())
-        problems |= commands.check_spec(gadget, spec)
+        problems |= commands.check_spec(gadget, spec, environment)
         problems |= _too_long(spec)
         lines = commands.equivalents(gadget, spec, environment) if environment else ()
         return Check(problems=problems, commands=tuple(lines))
