@@ -12,13 +12,18 @@ import os
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from igdash.domain.environments import Environment, EnvironmentKind
+from igdash.domain.environments import (
+    ENVIRONMENT_KEYS,
+    Environment,
+    EnvironmentKind,
+    daemon_problem,
+)
 from igdash.domain.errors import SettingsError
 from igdash.domain.text import masked
 from igdash.domain.values import ANY, Limits, convert, near
@@ -143,26 +148,8 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "log": LogSettings,
 }
 
-_TEXT: Final = "text"
-_BINARY: Final = {
-    "command": "Words that start the program, before `run IMAGE`, e.g. ['sudo', '-n', 'ig'].",
-    "args": "Words appended after `run IMAGE`, e.g. ['--host'].",
-    "image_prefix": "Put before a gadget's name to make its image.",
-    "image_tag": "Put after a gadget's name, behind a colon.",
-}
-ENVIRONMENT_KEYS: Final[Mapping[str, Mapping[str, str]]] = {
-    "ig": _BINARY,
-    "kubectl-gadget": _BINARY
-    | {"gadget_namespace": "Namespace in which Inspektor Gadget itself runs."},
-    "replay": {
-        "folder": "Folder of the recordings, relative to the configuration file.",
-        "speed": "How many times faster than recorded; 0 = as fast as it can.",
-        "loop": "Whether to begin again at the end.",
-        "retime": "Whether to move the events' own times to now.",
-    },
-}
-LATER_KINDS: Final = ("ig-daemon", "kubernetes")
-_COMMAND: Final = {"ig": ("ig",), "kubectl-gadget": ("kubectl-gadget",), "replay": ()}
+LATER_KINDS: Final = ("kubernetes",)
+_COMMAND: Final = {"ig": ("ig",), "kubectl-gadget": ("kubectl-gadget",)}
 _ENVIRONMENT_FIELDS: Final = {f.name: f for f in fields(Environment)}
 
 
@@ -383,15 +370,43 @@ def _environment(entry: Mapping[str, Any], number: int, base: Path) -> Environme
         if key not in ("name", "kind")
     }
     made = Environment(
-        name=name, kind=EnvironmentKind(kind), **({"command": _COMMAND[kind]} | values)
+        name=name, kind=EnvironmentKind(kind), **({"command": _COMMAND.get(kind, ())} | values)
     )
-    if kind != "replay":
-        if not made.command:
-            raise SettingsError(f"{at}.command: must name a program")
-        return made
+    return _COMPLETE[made.kind](made, at, base)
+
+
+def _complete_binary(made: Environment, at: str, base: Path) -> Environment:  # noqa: ARG001
+    if not made.command:
+        raise SettingsError(f"{at}.command: must name a program")
+    return made
+
+
+def _complete_replay(made: Environment, at: str, base: Path) -> Environment:
     if not made.folder:
         raise SettingsError(f"{at}.folder: must name the folder of the recordings")
-    return replace(made, folder=str((base / Path(made.folder).expanduser()).absolute()))
+    return replace(made, folder=_below(base, made.folder))
+
+
+def _complete_daemon(made: Environment, at: str, base: Path) -> Environment:
+    wrong = daemon_problem(made)
+    if wrong is not None:
+        raise SettingsError(f"{at}.{wrong[0]}: {wrong[1]}")
+    if not made.tls_ca:
+        return made
+    ca, cert, key = (_below(base, path) for path in (made.tls_ca, made.tls_cert, made.tls_key))
+    return replace(made, tls_ca=ca, tls_cert=cert, tls_key=key)
+
+
+def _below(base: Path, path: str) -> str:
+    return str((base / Path(path).expanduser()).absolute())
+
+
+_COMPLETE: Final[Mapping[EnvironmentKind, Callable[[Environment, str, Path], Environment]]] = {
+    EnvironmentKind.IG: _complete_binary,
+    EnvironmentKind.KUBECTL_GADGET: _complete_binary,
+    EnvironmentKind.REPLAY: _complete_replay,
+    EnvironmentKind.IG_DAEMON: _complete_daemon,
+}
 
 
 def _unique(names: Sequence[str]) -> None:

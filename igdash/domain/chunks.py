@@ -19,6 +19,8 @@ class ChunkKind(IntEnum):
     """Lines of the gadget's stderr."""
     LOSS = 3
     """One loss record as JSON: node, start, end, count, cause, detail, exact."""
+    SCHEMA = 4
+    """The data sources of a node's rows from here on, as one JSON array (`gadgets.DataSource`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

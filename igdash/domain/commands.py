@@ -23,7 +23,11 @@ MAX_TEXT: Final = 2_000
 """Longest text of one value, in characters."""
 
 SILENT: Final = frozenset({"advise_seccomp", "profile_tcprtt", "profile_qdisc_latency"})
-"""Gadgets that print nothing with `-o json` (seen on the real thing)."""
+"""Gadgets that print nothing with `-o json` (seen on the real thing); over gRPC their data come."""
+BINARIES: Final = frozenset({EnvironmentKind.IG, EnvironmentKind.KUBECTL_GADGET})
+"""Ways in that read what a program prints."""
+HOSTS: Final = frozenset({EnvironmentKind.IG, EnvironmentKind.IG_DAEMON})
+"""Ways in to one machine."""
 
 _IG_TARGET: Final = {
     "namespace": "k8s-namespace",
@@ -69,14 +73,20 @@ def run_argv(gadget: Gadget, spec: SessionSpec, environment: Environment) -> tup
     return (*_program(environment), "run", image, *_flags(gadget, spec, environment))
 
 
+def _usual(environment: Environment) -> str:
+    names = {EnvironmentKind.IG: "ig", EnvironmentKind.IG_DAEMON: "gadgetctl"}
+    return names.get(environment.kind, "kubectl-gadget")
+
+
 def _program(environment: Environment) -> tuple[str, ...]:
-    usual = "ig" if environment.kind is EnvironmentKind.IG else "kubectl-gadget"
-    return environment.command or (usual,)
+    return environment.command or (_usual(environment),)
 
 
 def _flags(gadget: Gadget, spec: SessionSpec, environment: Environment) -> Iterator[str]:
     yield from fitting_args(gadget, environment)
-    if environment.kind is EnvironmentKind.IG:
+    if environment.kind is EnvironmentKind.IG_DAEMON:
+        yield from _daemon_flags(gadget, environment)
+    if environment.kind in HOSTS:
         yield from _target_flags(gadget, spec.target, _IG_TARGET)
     else:
         if environment.gadget_namespace != "gadget":
@@ -87,6 +97,19 @@ def _flags(gadget: Gadget, spec: SessionSpec, environment: Environment) -> Itera
     for name, value in _given(gadget, spec.params).items():
         yield f"--{name}={value}"
     yield from ("-o", "json")
+
+
+def _daemon_flags(gadget: Gadget, environment: Environment) -> Iterator[str]:
+    yield f"--remote-address={environment.address}"
+    files = {
+        "tls-server-ca-file": environment.tls_ca,
+        "tls-cert-file": environment.tls_cert,
+        "tls-key-file": environment.tls_key,
+        "tls-server-name": environment.tls_server_name,
+    }
+    yield from (f"--{flag}={value}" for flag, value in files.items() if value)
+    if environment.host and gadget.param("host"):
+        yield "--host"
 
 
 def _given(gadget: Gadget, params: Mapping[str, str]) -> dict[str, str]:
@@ -150,7 +173,7 @@ def schema_for(gadget: Gadget, environment: Environment) -> tuple[DataSource, ..
     On a plain host the k8s columns are hidden, the runtime's container is shown, and endpoints
     have no `k8s` object.
     """
-    if environment.kind is not EnvironmentKind.IG:
+    if environment.kind not in HOSTS:
         return gadget.sources
     return tuple(
         replace(source, fields=tuple(_on_host(source.fields))) for source in gadget.sources
@@ -172,7 +195,7 @@ def _on_host(columns: tuple[Field, ...]) -> Iterator[Field]:
 def default_target(environment: Environment) -> Target:
     """Return the target a form begins with: on a cluster everything but Inspektor Gadget itself,
     which else makes 90 to 99.9 % of many gadgets' events."""
-    if environment.kind is EnvironmentKind.IG:
+    if environment.kind in HOSTS:
         return Target()
     return Target(namespace=f"!{environment.gadget_namespace}")
 
@@ -186,12 +209,12 @@ def equivalents(
     """Return (label, command line) pairs, quoted for a shell."""
     plain = Environment(name="", kind=environment.kind)
     shown = environment
+    label = _usual(environment)
     if environment.image_prefix == plain.image_prefix:
         shown = replace(environment, image_prefix="")
     argv = run_argv(gadget, spec, shown)
     if spec.stop_after.seconds is not None and math.isfinite(spec.stop_after.seconds):
         argv = (*argv, f"--timeout={max(1, round(spec.stop_after.seconds))}")
-    label = "ig" if environment.kind is EnvironmentKind.IG else "kubectl-gadget"
     return ((label, shlex.join(argv)), ("igdash", shlex.join(_igdash(gadget, spec))))
 
 
@@ -246,7 +269,7 @@ def check_spec(
     problems |= _stop_problems(spec)
     if len(spec.name) > MAX_TEXT or "\x00" in spec.name:
         problems["name"] = f"must be a text of at most {MAX_TEXT} characters"
-    if environment and environment.kind is not EnvironmentKind.REPLAY and gadget.name in SILENT:
+    if environment and environment.kind in BINARIES and gadget.name in SILENT:
         problems["gadget"] = (
             f"{gadget.name} prints nothing as JSON, so there would be nothing to collect here"
         )
@@ -263,7 +286,7 @@ def _target_problems(
             continue
         why = _list_problem(value, _LABEL if part == "selector" else _NAME)
         if not why and part == "node":
-            if environment and environment.kind is EnvironmentKind.IG:
+            if environment and environment.kind in HOSTS:
                 why = "this environment is a single machine, leave it empty"
         elif not why and not _has_containers(gadget) and value != own:
             why = f"{gadget.name} looks at whole machines, it cannot be limited to a {part}"

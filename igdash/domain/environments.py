@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+from urllib.parse import urlsplit
 
 
 class EnvironmentKind(StrEnum):
@@ -29,8 +31,9 @@ class Environment:
     `command` is the argv prefix, `args` are appended after `run IMAGE`; the image of a gadget is
     `image_prefix + name + ":" + image_tag`. `folder`, `speed` (0 = as fast as it can), `loop` and
     `retime` belong to replay; `gadget_namespace` is where IG itself runs. `address` (`unix://…`,
-    `tcp://…`) and the `tls_…` files belong to ig-daemon; `kubeconfig` (empty = the usual places, or
-    the pod's own account) and `context` to kubernetes.
+    `tcp://…`), the `tls_…` files and `host` (the host's own processes, too, not only containers)
+    belong to ig-daemon; `kubeconfig` (empty = the usual places, or the pod's own account) and
+    `context` to kubernetes.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Environment:
     tls_cert: str = ""
     tls_key: str = ""
     tls_server_name: str = ""
+    host: bool = True
     kubeconfig: str = ""
     context: str = ""
     image_prefix: str = "ghcr.io/inspektor-gadget/gadget/"
@@ -77,3 +81,71 @@ class EnvironmentStatus:
     nodes: tuple[str, ...] = ()
     gadgets: tuple[str, ...] = ()
     suggestions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def parse_address(address: str) -> tuple[str, str, int]:
+    """Return (`unix`, path, 0) or (`tcp`, host, port). Raises `ValueError` saying what is allowed."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError:
+        port = None
+    else:
+        if parts.scheme == "unix" and parts.path.startswith("/") and not parts.netloc:
+            return "unix", parts.path, 0
+        if parts.scheme == "tcp" and parts.hostname and port and parts.path in ("", "/"):
+            return "tcp", parts.hostname, port
+    raise ValueError(
+        f"{address!r} is no address such as unix:///var/run/ig/ig.socket or tcp://host:8080"
+    )
+
+
+def daemon_problem(environment: Environment) -> tuple[str, str] | None:
+    """Return the key of an ig-daemon's entry that is wrong and why, None when it is fine."""
+    try:
+        scheme, _, _ = parse_address(environment.address)
+    except ValueError as error:
+        return "address", str(error)
+    files = ("tls_ca", "tls_cert", "tls_key")
+    given = [key for key in (*files, "tls_server_name") if getattr(environment, key)]
+    missing = [key for key in files if key not in given]
+    if given and missing:
+        return missing[0], (
+            f"must be given, too: the daemon wants to see a certificate, and {given[0]} is set"
+        )
+    if given and scheme == "unix":
+        return given[0], "is for tcp:// addresses, a socket needs no TLS"
+    return None
+
+
+# ---------------------------------------------------------------- what each kind can be told
+
+_BINARY: Final = {
+    "command": "Words that start the program, before `run IMAGE`, e.g. ['sudo', '-n', 'ig'].",
+    "args": "Words appended after `run IMAGE`, e.g. ['--host'].",
+    "image_prefix": "Put before a gadget's name to make its image.",
+    "image_tag": "Put after a gadget's name, behind a colon.",
+}
+_DAEMON: Final = {
+    "address": "Where `ig daemon` listens: unix:///var/run/ig/ig.socket or tcp://host:port.",
+    "tls_ca": "PEM file of the authority that signed the daemon's certificate; with `tls_cert` and"
+    " `tls_key`, or none of the three.",
+    "tls_cert": "PEM file of the client certificate that the daemon asks for.",
+    "tls_key": "PEM file of the client certificate's key, without a passphrase.",
+    "tls_server_name": "Name in the daemon's certificate. Empty: the host of `address`.",
+    "host": "Whether the host's own processes are watched, not only containers.",
+    "image_prefix": "Put before a gadget's name to make its image.",
+    "image_tag": "Put after a gadget's name, behind a colon.",
+}
+ENVIRONMENT_KEYS: Final[Mapping[str, Mapping[str, str]]] = {
+    "ig": _BINARY,
+    "ig-daemon": _DAEMON,
+    "kubectl-gadget": _BINARY
+    | {"gadget_namespace": "Namespace in which Inspektor Gadget itself runs."},
+    "replay": {
+        "folder": "Folder of the recordings, relative to the configuration file.",
+        "speed": "How many times faster than recorded; 0 = as fast as it can.",
+        "loop": "Whether to begin again at the end.",
+        "retime": "Whether to move the events' own times to now.",
+    },
+}

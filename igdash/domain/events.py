@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from igdash.domain.gadgets import DataSource
 from igdash.domain.losses import Loss
 
 
@@ -133,6 +134,15 @@ class NewTick:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """What a node's Inspektor Gadget said of its rows, with the stream itself: no guess."""
+
+    ts: int
+    node: str
+    sources: tuple[DataSource, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
     """What one chunk of a source said, in order.
 
@@ -144,3 +154,4 @@ class Decoded:
     losses: tuple[Loss, ...] = ()
     malformed: tuple[Malformed, ...] = ()
     logs: tuple[LogLine, ...] = ()
+    schemas: tuple[Schema, ...] = ()

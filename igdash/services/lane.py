@@ -236,4 +236,5 @@ def join(parts: list[Decoded]) -> Decoded:
         losses=tuple(every(part.losses for part in parts)),
         malformed=tuple(every(part.malformed for part in parts)),
         logs=tuple(every(part.logs for part in parts)),
+        schemas=tuple(every(part.schemas for part in parts)),
     )

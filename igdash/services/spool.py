@@ -24,7 +24,8 @@ from igdash.domain.chunks import Chunk, ChunkKind
 from igdash.domain.sessions import SessionId
 
 _HEAD: Final = struct.Struct("<2sBBHIq")
-"""magic, kind, flags, length of node, length of data, received (ns)"""
+"""magic, kind, flags, length of the place (node, or node NUL data source), length of data,
+received (ns)"""
 _CRC: Final = struct.Struct("<I")
 HEADER_BYTES: Final = _HEAD.size + _CRC.size
 _MAGIC: Final = b"\xe9S"
@@ -88,14 +89,22 @@ class _Handle:
 
 
 def pack(chunk: Chunk) -> tuple[bytes, bytes, bytes]:
-    """Return the record of a chunk as header, node and data. Raises `SpoolFull` when it is too big."""
-    node = chunk.node.encode("utf-8", "surrogatepass")[:_MAX_NODE]
+    """Return the record of a chunk as header, place and data. Raises `SpoolFull` when it is too big."""
+    node = _place(chunk)
     if len(chunk.data) > MAX_DATA:
         raise SpoolFull(f"one chunk of {len(chunk.data)} bytes is too big", disk=False)
     flags = _PARTIAL if chunk.partial else 0
     head = _HEAD.pack(_MAGIC, chunk.kind, flags, len(node), len(chunk.data), chunk.received)
     crc = zlib.crc32(chunk.data, zlib.crc32(node, zlib.crc32(head)))
     return head + _CRC.pack(crc), node, chunk.data
+
+
+def _place(chunk: Chunk) -> bytes:
+    """Return node and data source as one field; old records have the node alone."""
+    place = chunk.node.replace("\0", "")
+    if chunk.source:
+        place += f"\0{chunk.source}"
+    return place.encode("utf-8", "surrogatepass")[:_MAX_NODE]
 
 
 def unpack(buffer: bytes, at: int) -> tuple[Chunk | None, int]:
@@ -118,11 +127,13 @@ def unpack(buffer: bytes, at: int) -> tuple[Chunk | None, int]:
     if crc != zlib.crc32(data, zlib.crc32(node, zlib.crc32(buffer[at : at + _HEAD.size]))):
         raise Damaged("checksum differs")
     try:
+        name, _, source = node.decode("utf-8", "surrogatepass").partition("\0")
         return Chunk(
             kind=ChunkKind(kind),
             received=received,
             data=data,
-            node=node.decode("utf-8", "surrogatepass"),
+            node=name,
+            source=source,
             partial=bool(flags & _PARTIAL),
         ), end
     except ValueError as error:

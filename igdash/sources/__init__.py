@@ -19,4 +19,9 @@ def make_source(environment: Environment, orphans: Orphans | None = None) -> Sou
     """
     if environment.kind is EnvironmentKind.REPLAY:
         return ReplaySource(environment, load_catalogue())
+    if environment.kind is EnvironmentKind.IG_DAEMON:
+        # Imported here: HTTP/2 and protobuf cost 0.1 s, which every command would pay.
+        from igdash.sources.native.daemon import DaemonSource
+
+        return DaemonSource(environment)
     return BinarySource(environment, load_catalogue(), orphans)

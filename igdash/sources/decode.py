@@ -28,7 +28,9 @@ from igdash.domain.events import (
     NewEvent,
     NewTick,
     Origin,
+    Schema,
 )
+from igdash.domain.gadgets import DataSource
 from igdash.domain.losses import Loss
 from igdash.domain.times import MAX_NS
 from igdash.sources.logs import read_log, storable
@@ -61,6 +63,7 @@ _head: Final = msgspec.json.Decoder(_Head)
 _rows: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _object: Final = msgspec.json.Decoder(dict[str, Any])
 _loss: Final = msgspec.json.Decoder(Loss)
+_sources: Final = msgspec.json.Decoder(tuple[DataSource, ...])
 
 
 class NotAnEvent(Exception):
@@ -88,6 +91,7 @@ class _Found:
         self.losses: list[Loss] = []
         self.malformed: list[Malformed] = []
         self.logs: list[LogLine] = []
+        self.schemas: list[Schema] = []
 
     def reject(self, line: bytes, reason: str) -> None:
         self.malformed.append(
@@ -107,6 +111,7 @@ class _Found:
             losses=tuple(self.losses),
             malformed=tuple(self.malformed),
             logs=tuple(self.logs),
+            schemas=tuple(self.schemas),
         )
 
 
@@ -125,7 +130,7 @@ def decode_chunk(chunk: Chunk) -> Decoded:
         plain = _plain(chunk)
         if plain is not None:
             return Decoded(events=tuple(plain))
-    read = _read_line if chunk.kind is ChunkKind.JSON_LINES else _read_loss
+    read = _READ[chunk.kind]
     unfinished = b"" if not chunk.partial else chunk.data[chunk.data.rfind(b"\n") + 1 :]
     whole = chunk.data[: len(chunk.data) - len(unfinished)]
     for line in _lines(whole, found):
@@ -140,7 +145,7 @@ def _plain(chunk: Chunk) -> list[NewEvent] | None:
         return plain_events(
             chunk.data,
             chunk.received,
-            partial(_known, chunk.node),
+            partial(_known, chunk.node, chunk.source),
             partial(_event, chunk=chunk),
             MAX_DEPTH,
         )
@@ -149,9 +154,9 @@ def _plain(chunk: Chunk) -> list[NewEvent] | None:
 
 
 @lru_cache(maxsize=4096)
-def _known(node: str, k8s: bytes, runtime: bytes) -> Known:
+def _known(node: str, source: str, k8s: bytes, runtime: bytes) -> Known:
     place = _place(k8s, runtime)
-    origin = _origin(node, place, bool(place.k8s), bool(place.runtime))
+    origin = _origin(node, source, place, bool(place.k8s), bool(place.runtime))
     return Known(place.k8s, place.runtime, origin)
 
 
@@ -215,7 +220,7 @@ def _read_array(text: str, found: _Found) -> None:
         NewTick(
             ts=events[0].ts if events else found.chunk.received,
             node=events[0].origin.node if events else storable(found.chunk.node),
-            source="",
+            source=storable(found.chunk.source),
             first=len(found.events),
             events=len(events),
         )
@@ -262,14 +267,15 @@ def _event(line: str, chunk: Chunk) -> NewEvent:
     size = len(line) if line.isascii() else len(line.encode())
     k8s, runtime = bytes(head.k8s), bytes(head.runtime)
     ts = _timestamp(bytes(head.timestamp_raw)) or chunk.received
-    return NewEvent(ts, *_cut(line, chunk.node, _place(k8s, runtime)), size)
+    return NewEvent(ts, *_cut(line, chunk, _place(k8s, runtime)), size)
 
 
 def _odd_event(line: str, chunk: Chunk, error: Exception) -> NewEvent:
     head = _retry(_head, _without_surrogates(line, error))
     place = _place(bytes(head.k8s), bytes(head.runtime))
     ts = _timestamp(bytes(head.timestamp_raw)) or chunk.received
-    return NewEvent(ts, _origin(chunk.node, place, False, False), line, len(line.encode()))
+    origin = _origin(chunk.node, chunk.source, place, False, False)
+    return NewEvent(ts, origin, line, len(line.encode()))
 
 
 def _without_surrogates(text: str, error: Exception) -> str:
@@ -325,13 +331,14 @@ def _timestamp(raw: bytes) -> int:
     return 0
 
 
-def _cut(line: str, node: str, place: _Place) -> tuple[Origin, str]:
+def _cut(line: str, chunk: Chunk, place: _Place) -> tuple[Origin, str]:
     """Return the origin and the line without its `k8s` and `runtime` texts.
 
     Only when there can be no doubt: no token is in the line already, and after the cut the token is
     what the object's own member says. A nested member of the same text that comes first, an escaped
     key or white space make it differ: then the line stays whole.
     """
+    node, source = chunk.node, chunk.source
     k8s, runtime = place.k8s, place.runtime
     at = line.find(k8s) if k8s else -1
     data = line if at < 0 else line[:at] + TOKEN_K8S + line[at + len(k8s) :]
@@ -339,14 +346,14 @@ def _cut(line: str, node: str, place: _Place) -> tuple[Origin, str]:
     if end >= 0:
         data = data[:end] + TOKEN_RUNTIME + data[end + len(runtime) :]
     if data is line:
-        return _origin(node, place, False, False), line
+        return _origin(node, source, place, False, False), line
     head = _head.decode(data)
     sound = (at < 0 or bytes(head.k8s) == _CUT_K8S) and (
         end < 0 or bytes(head.runtime) == _CUT_RUNTIME
     )
     if not sound or ("@" in line and _has_token(line)):
-        return _origin(node, place, False, False), line
-    return _origin(node, place, at >= 0, end >= 0), data
+        return _origin(node, source, place, False, False), line
+    return _origin(node, source, place, at >= 0, end >= 0), data
 
 
 def _has_token(line: str) -> bool:
@@ -354,9 +361,10 @@ def _has_token(line: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _origin(node: str, place: _Place, cut_k8s: bool, cut_runtime: bool) -> Origin:
+def _origin(node: str, source: str, place: _Place, cut_k8s: bool, cut_runtime: bool) -> Origin:
     return Origin(
         node=storable(node)[:MAX_NAME] or place.node,
+        source=storable(source)[:MAX_NAME],
         namespace=place.namespace,
         pod=place.pod,
         container=place.container,
@@ -406,6 +414,15 @@ def _read_loss(line: str, found: _Found) -> None:
         raise NotAnEvent(_reason(error)) from error
 
 
+def _read_schema(line: str, found: _Found) -> None:
+    try:
+        sources = _sources.decode(line)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise NotAnEvent(_reason(error)) from error
+    chunk = found.chunk
+    found.schemas.append(Schema(ts=chunk.received, node=storable(chunk.node), sources=sources))
+
+
 def _read_logs(found: _Found) -> None:
     chunk = found.chunk
     for raw in chunk.data.split(b"\n"):
@@ -416,3 +433,10 @@ def _read_logs(found: _Found) -> None:
         found.logs.append(line)
         if loss is not None:
             found.losses.append(loss)
+
+
+_READ: Final[dict[ChunkKind, Callable[[str, _Found], None]]] = {
+    ChunkKind.JSON_LINES: _read_line,
+    ChunkKind.LOSS: _read_loss,
+    ChunkKind.SCHEMA: _read_schema,
+}

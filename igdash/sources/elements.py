@@ -32,6 +32,8 @@ SOURCE_BIG_ENDIAN: Final = 1
 SOURCE_ARRAY: Final = 2
 
 _MAX_CACHED: Final = 16_384
+_MAX_STRUCT: Final = 16 * 1024 * 1024
+"""Largest struct believed, bytes: short samples are padded to the size their schema claims."""
 _NUMBERS: Final[dict[int, str]] = {
     pb.Int8: "b", pb.Int16: "h", pb.Int32: "i", pb.Int64: "q",
     pb.Uint8: "B", pb.Uint16: "H", pb.Uint32: "I", pb.Uint64: "Q",
@@ -257,11 +259,16 @@ def _compile_struct(index: int, leaves: list[_Leaf], order: str) -> _Struct:
         else:
             codes.append(f"{one.size}s")
         at = one.offs + one.size
+    if at > _MAX_STRUCT:
+        raise ValueError(f"a struct of {at:,} bytes")
     return _Struct(index, struct.Struct("".join(codes)), leaves)
 
 
 class RowFormat:
-    """One data source, compiled. Not thread-safe: each stream has its own (the caches are plain)."""
+    """One data source, compiled. Not thread-safe: each stream has its own (the caches are plain).
+
+    Raises `ValueError` or `RecursionError` for a schema that makes no sense.
+    """
 
     def __init__(self, source: pb.DataSource) -> None:
         self.name = source.name

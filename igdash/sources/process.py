@@ -307,6 +307,11 @@ def why_failed(log: Sequence[str], code: int) -> str:
     how = f"exit code {code}" if code >= 0 else f"ended by signal {-code}"
     if not found:
         return f"{how}: {plain[-1][:_MAX_REASON]}" if plain else how
+    return cause_first(found)
+
+
+def cause_first(found: str) -> str:
+    """Return one of IG's error texts with its last link in front of the context."""
     if len(found) <= 2 * _ENOUGH:
         return found
     at = found.rfind(_CAUSE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from igdash.domain.errors import SourceError
 from igdash.domain.ports import Source
 from igdash.domain.sessions import SessionId, SessionSpec, Target
 from igdash.sources import make_source
+from igdash.sources.native.daemon import shared_loop
+from tests.support.daemon_process import daemon_process
 from tests.support.sinks import RecordingSink
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +29,7 @@ WORKING = {
     ),
     "ig": Environment(name="host", kind=EnvironmentKind.IG, command=FAKE, args=("--host",)),
     "kubectl-gadget": Environment(name="k", kind=EnvironmentKind.KUBECTL_GADGET, command=FAKE),
+    "ig-daemon": Environment(name="host", kind=EnvironmentKind.IG_DAEMON, address=""),
 }
 BROKEN = {
     "replay": Environment(name="demo", kind=EnvironmentKind.REPLAY, folder="/nonexistent/folder"),
@@ -33,7 +37,13 @@ BROKEN = {
     "kubectl-gadget": Environment(
         name="k", kind=EnvironmentKind.KUBECTL_GADGET, command=("/nonexistent/kubectl-gadget",)
     ),
+    "ig-daemon": Environment(
+        name="host", kind=EnvironmentKind.IG_DAEMON, address="unix:///nonexistent/ig.socket"
+    ),
 }
+WAITING = ("ig-daemon",)
+"""Kinds whose sessions wait for an environment that is down."""
+SERVED = {"trace_tcp": {"play": "kubernetes-trace_tcp", "rate": 200.0, "loop": True}}
 
 
 @pytest.fixture(params=sorted(WORKING))
@@ -41,14 +51,24 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="module")
+def daemon_address() -> Iterator[str]:
+    with daemon_process(SERVED) as address:
+        yield address
+
+
 @pytest.fixture
-def source(kind: str) -> Source:
-    return make_source(WORKING[kind])
+def source(kind: str, request: pytest.FixtureRequest) -> Source:
+    environment = WORKING[kind]
+    if kind == "ig-daemon":
+        environment = replace(environment, address=request.getfixturevalue("daemon_address"))
+    return make_source(environment)
 
 
 @pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """No thread, process or file may outlive a stream."""
+def nothing_left(daemon_address: str) -> Iterator[None]:
+    """No thread, process or file may outlive a stream. The native loop is of the process."""
+    shared_loop()
 
     def state() -> tuple[set[str], int]:
         names = {thread.name for thread in threading.enumerate()}
@@ -129,6 +149,8 @@ def test_a_broken_environment_says_what_is_wrong(kind: str) -> None:
     status = source.status()
     assert status.health is Health.DOWN
     assert "/nonexistent/" in status.reason
+    if kind in WAITING:
+        return
     with pytest.raises(SourceError, match="/nonexistent/"):
         source.open(SESSION, spec(), RecordingSink())
 
@@ -136,3 +158,14 @@ def test_a_broken_environment_says_what_is_wrong(kind: str) -> None:
 def test_an_unknown_gadget(source: Source) -> None:
     with pytest.raises(SourceError, match="trace_tpc"):
         source.open(SESSION, spec("trace_tpc"), RecordingSink())
+
+
+@pytest.mark.parametrize("kind", WAITING)
+def test_a_session_waits_for_an_environment_that_is_down(kind: str) -> None:
+    sink, stop = opened(make_source(BROKEN[kind]), spec())
+    sink.wait_for(calls=("chunk",))
+    assert "started" not in sink.calls
+    assert sink.node_counts[-1] == (1, 0)
+    assert "/nonexistent/" in sink.logs()[0].text
+    stop()
+    assert sink.end == (False, "")

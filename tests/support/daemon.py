@@ -8,6 +8,7 @@ stall, change its schema, send what nobody announced.
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import queue
 import random
@@ -44,6 +45,7 @@ class Script:
     queue: int = 16_384
     logs: list[tuple[int, str]] = field(default_factory=list)
     error: str = ""
+    source: int | None = None
 
 
 def recorded(folder: Path, stream: str = "stream.jsonl") -> Script:
@@ -56,6 +58,38 @@ def recorded(folder: Path, stream: str = "stream.jsonl") -> Script:
         elif entry.get("type") == 0 and "payload" in entry:
             messages.append(base64.b64decode(entry["payload"]))
     return Script(info=info, messages=messages)
+
+
+STREAMS = Path(__file__).parents[1] / "data" / "streams"
+"""Leading messages of streams recorded from a real daemon and gadget pods, and the JSON of each."""
+
+
+def messages_of(name: str) -> list[tuple[pb.GadgetEvent, str]]:
+    """Return a recorded stream's events and the JSON that IG prints for them ("" = no data)."""
+    found = []
+    with gzip.open(STREAMS / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+        for line in file:
+            row = json.loads(line)
+            event = pb.GadgetEvent(
+                type=row["type"],
+                seq=row["seq"],
+                dataSourceID=row["source"],
+                payload=base64.b64decode(row["payload"]),
+            )
+            found.append((event, row.get("json", "")))
+    return found
+
+
+def played(name: str, **more: Any) -> Script:
+    """Return the script of one of `STREAMS`."""
+    info, messages, source = pb.GadgetInfo(), [], 0
+    for event, _ in messages_of(name):
+        if event.type == 4:
+            info = pb.GadgetInfo.FromString(event.payload)
+        elif event.type == 0:
+            messages.append(event.payload)
+            source = event.dataSourceID
+    return Script(info=info, messages=messages, source=source, **more)
 
 
 def numbered(count: int) -> Script:
@@ -172,7 +206,9 @@ class _Manager(rpc.GadgetManagerServicer):
 
     def _data(self, script: Script, ended: threading.Event) -> Iterator[pb.GadgetEvent]:
         waiting: queue.Queue[pb.GadgetEvent | None] = queue.Queue(script.queue)
-        source = script.info.dataSources[0].id if script.info.dataSources else 0
+        source = script.source
+        if source is None:
+            source = script.info.dataSources[0].id if script.info.dataSources else 0
 
         def produce() -> None:
             seq, began = 0, time.monotonic()

@@ -16,6 +16,7 @@ from igdash.domain.errors import SettingsError
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 EMPTY = {"PATH": "", "HOME": "/nowhere"}
+DAEMON = '[[environments]]\nname = "a"\nkind = "ig-daemon"\n'
 
 
 def write(folder: Path, text: str) -> Path:
@@ -129,7 +130,18 @@ def load_text(text: str) -> settings.Settings:
         ('[[environments]]\nkind = "ig"', r"environments\[0\].name: must be"),
         ('[[environments]]\nname = "a"', r"environments\[0\].kind: must be one of"),
         ('[[environments]]\nname = "a"\nkind = "kubernetes"', "does not support 'kubernetes' yet"),
-        ('[[environments]]\nname = "a"\nkind = "ig-daemon"', "does not support 'ig-daemon' yet"),
+        ('[[environments]]\nname = "a"\nkind = "ig-daemon"', r"\[0\].address: '' is no address"),
+        (DAEMON + 'address = "http://h:1"', "such as unix:///var/run/ig/ig.socket or tcp://host"),
+        (DAEMON + 'address = "tcp://h"', r"\[0\].address: 'tcp://h' is no address"),
+        (DAEMON + 'address = "tcp://h:99999"', r"\[0\].address: 'tcp://h:99999' is no address"),
+        (DAEMON + 'address = "unix://run/ig"', r"\[0\].address: 'unix://run/ig' is no address"),
+        (DAEMON + 'address = "tcp://h:1"\ntls_ca = "c"', "tls_cert: must be given, too"),
+        (DAEMON + 'address = "tcp://h:1"\ntls_server_name = "n"', "tls_ca: must be given, too"),
+        (
+            DAEMON + 'address = "unix:///s"\ntls_ca = "a"\ntls_cert = "b"\ntls_key = "c"',
+            r"\[0\].tls_ca: is for tcp:// addresses",
+        ),
+        (DAEMON + 'address = "tcp://h:1"\nhost = 1', r"\[0\].host: must be true or false"),
         ('[[environments]]\nname = "a"\nkind = "replai"', "did you mean replay"),
         ('[[environments]]\nname = "a"\nkind = "replay"', r"\[0\].folder: must name"),
         ('[[environments]]\nname = "a"\nkind = "ig"\ncommand = []', r"\[0\].command: must name"),
@@ -165,6 +177,19 @@ def test_environments_from_the_file(tmp_path: Path):
     assert (replay.speed, replay.loop) == (2.0, False)
     assert host.command == ("sudo", "-n", "ig")
     assert cluster.command == ("kubectl-gadget",)
+
+
+def test_a_daemon_from_the_file(tmp_path: Path):
+    path = write(
+        tmp_path,
+        DAEMON + 'address = "tcp://[::1]:8080"\ntls_ca = "ca.pem"\ntls_cert = "/c.pem"\n'
+        'tls_key = "~/k.pem"\ntls_server_name = "ig"\nhost = false\n',
+    )
+    (found,) = settings.load(path, environ=EMPTY).environments
+    assert (found.kind, found.address) == (EnvironmentKind.IG_DAEMON, "tcp://[::1]:8080")
+    assert found.tls_ca == str(tmp_path / "ca.pem")
+    assert (found.tls_cert, found.tls_key) == ("/c.pem", str(Path("~/k.pem").expanduser()))
+    assert (found.tls_server_name, found.host) == ("ig", False)
 
 
 def test_environments_from_variables(tmp_path: Path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
@@ -23,9 +24,15 @@ COALESCE: Final = 0.02
 """Seconds to leave a socket alone after a small read, so that a busy stream costs 50 wake-ups a
 second, not one per event. The kernel's receive buffer and the HTTP/2 window hold far more."""
 SMALL_READ: Final = 65_536
-PING_AFTER: Final = 300.0
-"""Seconds of silence before a keep-alive ping: the server answers more frequent ones with GOAWAY
-(protocol.md 3.1). Dead peers are found by TCP instead (see `pipes.keep_alive`)."""
+QUIET: Final = 10.0
+"""Seconds without a byte after which the server is asked for a sign of life."""
+PATIENCE: Final = 15.0
+"""Seconds that sign may take. Together: a path that swallows everything is found within 30 s."""
+CLOSING: Final = 1.0
+"""Seconds a closed connection may take to be gone."""
+SIGN_OF_LIFE: Final = ("/api.BuiltInGadgetManager/GetInfo", b"\n\x031.0")
+"""A call that every server answers at once. Not a ping: Inspektor Gadget ends connections that ping
+more often than every 5 minutes."""
 
 
 class GrpcFailure(Exception):
@@ -65,7 +72,9 @@ class GrpcClient(asyncio.Protocol):
         self._streams: dict[int, tuple[OnMessages, OnEnd]] = {}
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = self._loop.create_future()
-        self._ping: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._heard = 0.0
+        self._down: asyncio.Future[None] = self._loop.create_future()
 
     # -- the pipe's side
 
@@ -98,7 +107,9 @@ class GrpcClient(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The pipe is closed: every call ends UNAVAILABLE."""
-        self._gone(str(exc) if exc else "the connection was closed")
+        self._gone(_why(exc))
+        if not self._down.done():
+            self._down.set_result(None)
 
     # -- the callers' side
 
@@ -158,6 +169,11 @@ class GrpcClient(asyncio.Protocol):
         """Close the connection."""
         self._gone("closed by igdash")
 
+    async def aclose(self) -> None:
+        """Close the connection and wait until it is gone."""
+        self.close()
+        await asyncio.wait((self._down,), timeout=CLOSING)
+
     # -- inside
 
     def _deliver(self, call: Call) -> None:
@@ -183,26 +199,52 @@ class GrpcClient(asyncio.Protocol):
             self._loop.call_later(COALESCE, pipe.resume)
 
     def _touch(self) -> None:
-        if self._ping is not None:
-            self._ping.cancel()
-        self._ping = self._loop.call_later(PING_AFTER, self._send_ping)
+        """There are signs of life: look again after some quiet."""
+        self._heard = self._loop.time()
+        if self._watch is None and not self.lost.done():
+            self._watch = self._loop.call_later(QUIET, self._ask)
 
-    def _send_ping(self) -> None:
-        if self._grpc.closed is None:
-            self._grpc.ping()
-            self._flush()
-            self._touch()
+    def _ask(self) -> None:
+        self._watch = None
+        quiet = self._loop.time() - self._heard
+        if self.lost.done():
+            return
+        if quiet < QUIET:
+            self._watch = self._loop.call_later(QUIET - quiet, self._ask)
+            return
+        method, request = SIGN_OF_LIFE
+        self.stream(method, request, lambda _: None, lambda _: None, end=True)
+        self._watch = self._loop.call_later(PATIENCE, self._judge, self._heard)
+
+    def _judge(self, heard: float) -> None:
+        self._watch = None
+        if self._heard == heard:
+            self._gone(f"no sign of life for {QUIET + PATIENCE:.0f} s")
+        else:
+            self._ask()
 
     def _gone(self, why: str) -> None:
         if self.lost.done():
             return
         self.lost.set_result(why)
-        if self._ping is not None:
-            self._ping.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
         for call in self._grpc.lost(why):
             self._deliver(call)
         if self._pipe is not None:
             self._pipe.close()
+
+
+def _why(exc: Exception | None) -> str:
+    """Return why a connection ended. With TLS 1.3 a server refuses our certificate only after the
+    handshake, so that comes out here."""
+    if isinstance(exc, ssl.SSLError):
+        reason = (exc.reason or str(exc)).replace("_", " ").lower()
+        wants = "certificate required" in reason
+        return f"the server {'wants a client certificate' if wants else 'refuses ours'} ({reason})"
+    if isinstance(exc, ConnectionResetError):
+        return "the connection was reset"
+    return str(exc) if exc else "the connection was closed"
 
 
 class _TransportPipe:

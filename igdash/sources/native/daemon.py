@@ -5,20 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
+from igdash.domain.commands import check_spec, run_argv
 from igdash.domain.environments import Environment, EnvironmentStatus, Health
 from igdash.domain.errors import GadgetNotFound, SourceError
-from igdash.domain.gadgets import Gadget
+from igdash.domain.gadgets import Delivery, Gadget
 from igdash.domain.ports import Sink, Stream
 from igdash.domain.sessions import SessionId, SessionSpec
 from igdash.sources.catalogue import load_catalogue
 from igdash.sources.native.client import Connect, GrpcFailure, NativeLoop
 from igdash.sources.native.describe import HOST, described, wire_params
-from igdash.sources.native.pipes import Tls, check_address, daemon
+from igdash.sources.native.pipes import Tls, daemon
 from igdash.sources.native.runs import INFO, INFO_SECONDS, PROTOCOL, Wanted
 from igdash.sources.native.stream import NativeStream
+from igdash.sources.process import cause_first
 from igdash_wire import ig_pb2 as pb
 
 GET_INFO: Final = "/api.BuiltInGadgetManager/GetInfo"
@@ -33,88 +36,123 @@ def shared_loop() -> NativeLoop:
 
 
 class DaemonSource:
-    """The `Source` of an `ig-daemon` environment."""
+    """The `Source` of an `ig-daemon` environment. Thread-safe.
+
+    Events of a plain host do not name their node, so they get the environment's name.
+    """
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
-        tls = None
-        if environment.tls_ca or environment.tls_cert or environment.tls_key:
-            tls = Tls(
-                ca=environment.tls_ca,
-                cert=environment.tls_cert,
-                key=environment.tls_key,
-                server_name=environment.tls_server_name,
-            )
-        self._connect = daemon(environment.address, tls)
-        kind, host, _ = check_address(environment.address)
-        self.node = "localhost" if kind == "unix" else host
+        self.node = environment.name
+        self._connect = daemon(environment.address, tls_of(environment))
         self._lock = threading.Lock()
-        self._known: tuple[float, EnvironmentStatus] | None = None
+        self._known: EnvironmentStatus | None = None
+        self._asked = 0.0
 
     def status(self) -> EnvironmentStatus:
-        """Ask the daemon for its version."""
+        """Ask the daemon for its version. Never raises; takes up to 10 s, then is cached."""
         with self._lock:
-            if self._known is not None and time.monotonic() - self._known[0] < FRESH_SECONDS:
-                return self._known[1]
-            status = self._ask()
-            self._known = (time.monotonic(), status)
-            return status
+            if self._known is None or time.monotonic() - self._asked > FRESH_SECONDS:
+                self._known = self._ask()
+                self._asked = time.monotonic()
+            return self._known
 
     def _ask(self) -> EnvironmentStatus:
-        made = EnvironmentStatus
-        name, kind = self.environment.name, self.environment.kind
+        status = EnvironmentStatus(
+            name=self.environment.name,
+            kind=self.environment.kind,
+            health=Health.DOWN,
+            nodes=(self.node,),
+        )
         try:
             version = shared_loop().run(ask_version(self._connect)).result(STATUS_SECONDS * 2 + 1)
         except (SourceError, GrpcFailure, TimeoutError) as error:
-            reason = str(error) or "no answer"
-            return made(name=name, kind=kind, health=Health.DOWN, reason=reason)
-        return made(name=name, kind=kind, health=Health.UP, version=version, nodes=(self.node,))
+            return replace(status, reason=why_down(self.environment, error))
+        return replace(status, health=Health.UP, version=version)
 
     def command(self, session: SessionId, spec: SessionSpec) -> tuple[str, ...]:  # noqa: ARG002
         """Return the `gadgetctl` line that would run the same."""
-        gadget = known_gadget(spec.gadget)
-        flags = [
-            f"--{key.rsplit('.', 1)[-1]}={value}"
-            for key, value in sorted(wire_params(spec, gadget, HOST).items())
-        ]
-        remote = f"--remote-address={self.environment.address}"
-        return (
-            "gadgetctl",
-            "run",
-            image_of(self.environment, spec.gadget),
-            remote,
-            *flags,
-            "-o",
-            "json",
-        )
+        return run_argv(self._gadget(spec), spec, self.environment)
 
     def info(self, spec: SessionSpec) -> Mapping[str, str]:
-        """Return facts to store with the session."""
+        """Return the image, the address, and the version if it is known already."""
         facts = {
             "image": image_of(self.environment, spec.gadget),
             "address": self.environment.address,
         }
-        version = self.status().version
-        return facts | ({"ig version": version} if version else {})
+        known = self._known
+        if known is not None and known.version:
+            facts["version"] = known.version
+        return facts
 
-    def restartable(self, spec: SessionSpec) -> bool:  # noqa: ARG002
-        """A stream can always be run again."""
-        return True
+    def restartable(self, spec: SessionSpec) -> bool:
+        """Whether running it again continues the session: not for a gadget with a single answer."""
+        known = known_gadget(spec.gadget)
+        return known is None or known.delivery not in (Delivery.ONCE, Delivery.AT_STOP)
 
     def describe(self, gadget: str) -> Gadget:
-        """Return the gadget as the daemon itself describes it. Raises `SourceError`."""
+        """Return the gadget as the daemon itself describes it. Raises `SourceError`.
+
+        May take minutes on a busy host.
+        """
         image = image_of(self.environment, gadget)
         try:
             answer = shared_loop().run(ask_info(self._connect, image)).result(INFO_SECONDS + 10)
         except (GrpcFailure, TimeoutError) as error:
-            raise SourceError(f"{gadget}: {str(error) or 'no answer'}") from error
+            raise SourceError(f"{gadget}: {cause_first(str(error)) or 'no answer'}") from error
         return described(answer, known_gadget(gadget), gadget)
 
     def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:  # noqa: ARG002
-        """Start the gadget on the daemon; an unreachable one is waited for."""
-        params = wire_params(spec, known_gadget(spec.gadget), HOST)
-        wanted = Wanted(image=image_of(self.environment, spec.gadget), params=params)
+        """Start the gadget on the daemon; an unreachable one is waited for. Raises `SourceError`."""
+        problems = check_spec(self._gadget(spec), spec, self.environment)
+        if problems:
+            raise SourceError("; ".join(f"{name}: {why}" for name, why in problems.items()))
+        wanted = wanted_of(self.environment, spec, HOST)
         return NativeStream(shared_loop(), wanted, sink, {self.node: self._connect})
+
+    def _gadget(self, spec: SessionSpec) -> Gadget:
+        try:
+            return load_catalogue().get(spec.gadget)
+        except GadgetNotFound as error:
+            raise SourceError(str(error)) from error
+
+
+def tls_of(environment: Environment) -> Tls | None:
+    """Return the TLS files of an environment, None when it has none."""
+    if not environment.tls_ca:
+        return None
+    return Tls(
+        ca=environment.tls_ca,
+        cert=environment.tls_cert,
+        key=environment.tls_key,
+        server_name=environment.tls_server_name,
+    )
+
+
+def why_down(environment: Environment, error: Exception) -> str:
+    """Return what is wrong and what to do, naming the address."""
+    text = str(error) or "no answer"
+    if environment.address in text:
+        return text
+    hint = ""
+    if not environment.tls_ca and environment.address.startswith("tcp://") and "closed" in text:
+        hint = ": does the daemon want TLS (tls_ca, tls_cert, tls_key)?"
+    return f"{environment.address}: {text}{hint}"
+
+
+def wanted_of(environment: Environment, spec: SessionSpec, manager: str) -> Wanted:
+    """Return what a session's runs ask for."""
+    known = known_gadget(spec.gadget)
+    params = wire_params(spec, known, manager)
+    if environment.host and (known is None or known.param("host")) and manager == HOST:
+        params[f"{HOST}host"] = "true"
+    return Wanted(
+        image=image_of(environment, spec.gadget),
+        params=params,
+        gadget=spec.gadget,
+        known=known,
+        once=known is not None and known.delivery is Delivery.ONCE,
+    )
 
 
 def image_of(environment: Environment, gadget: str) -> str:
@@ -132,7 +170,7 @@ async def ask_version(connect: Connect) -> str:
         answer = await client.unary(GET_INFO, request, timeout=STATUS_SECONDS)
         return pb.InfoResponse.FromString(answer).serverVersion
     finally:
-        client.close()
+        await client.aclose()
 
 
 async def ask_info(connect: Connect, image: str) -> pb.GadgetInfo:
@@ -143,7 +181,7 @@ async def ask_info(connect: Connect, image: str) -> pb.GadgetInfo:
         answer = await client.unary(INFO, request.SerializeToString(), timeout=INFO_SECONDS)
         return pb.GetGadgetInfoResponse.FromString(answer).gadgetInfo
     finally:
-        client.close()
+        await client.aclose()
 
 
 def known_gadget(name: str) -> Gadget | None:

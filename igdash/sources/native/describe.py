@@ -14,7 +14,7 @@ from igdash_wire import ig_pb2 as pb
 FLAG_HIDDEN: Final = 4
 _TARGET_KEYS: Final = {
     "operator.KubeManager.": ("namespace", "podname", "containername", "selector"),
-    "operator.LocalManager.": ("k8s-namespace", "k8s-podname", "k8s-containername", "k8s-selector"),
+    "operator.LocalManager.": ("k8s-namespace", "k8s-podname", "containername", "k8s-selector"),
 }
 KUBERNETES: Final = "operator.KubeManager."
 HOST: Final = "operator.LocalManager."
@@ -58,6 +58,12 @@ def described(info: pb.GadgetInfo, known: Gadget | None, name: str) -> Gadget:
         sources=sources,
         params=params,
     )
+
+
+def schema_key(info: pb.GadgetInfo) -> bytes:
+    """Return what is equal for equal schemas. Parameters come in random order, so they stay out."""
+    sources = sorted(info.dataSources, key=lambda one: one.id)
+    return b"".join(one.SerializeToString(deterministic=True) for one in sources)
 
 
 def _source(one: pb.DataSource, known: Gadget | None) -> DataSource:

@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
+from igdash.domain.environments import parse_address
 from igdash.domain.errors import SourceError
-from igdash.sources.native.client import GrpcClient
+from igdash.sources.native.client import CLOSING, GrpcClient
 
 CONNECT_SECONDS: Final = 5.0
 DEAD_AFTER_SECONDS: Final = 25
@@ -61,6 +61,8 @@ def context(tls: Tls) -> ssl.SSLContext:
         ) from error
     except OSError as error:
         raise SourceError(f"the client key {tls.key!r} cannot be read: {error.strerror}") from error
+    # As Go does it: certificates made by hand often lack what the strict rules want.
+    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
     made.set_alpn_protocols(["h2"])
     return made
 
@@ -75,26 +77,9 @@ def keep_alive(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_SECONDS * 1000)
 
 
-def check_address(address: str) -> tuple[str, str, int]:
-    """Return (`unix`, path, 0) or (`tcp`, host, port). Raises `ValueError` saying what is allowed."""
-    parts = urlsplit(address)
-    if parts.scheme == "unix" and parts.path:
-        return "unix", parts.path, 0
-    if parts.scheme == "tcp" and parts.hostname:
-        try:
-            port = parts.port
-        except ValueError:
-            port = None
-        if port:
-            return "tcp", parts.hostname, port
-    raise ValueError(
-        f"{address!r} is not an address such as unix:///run/ig/ig.socket or tcp://host:8080"
-    )
-
-
 def daemon(address: str, tls: Tls | None) -> Callable[[], Awaitable[GrpcClient]]:
     """Return what opens a connection to the daemon at `address`."""
-    kind, host, port = check_address(address)
+    kind, host, port = parse_address(address)
 
     async def connect() -> GrpcClient:
         loop = asyncio.get_running_loop()
@@ -108,7 +93,12 @@ def daemon(address: str, tls: Tls | None) -> Callable[[], Awaitable[GrpcClient]]
                 made = context(tls) if tls else None
                 name = (tls.server_name or host) if tls else None
                 transport, client = await loop.create_connection(
-                    lambda: GrpcClient(host), host, port, ssl=made, server_hostname=name
+                    lambda: GrpcClient(host),
+                    host,
+                    port,
+                    ssl=made,
+                    server_hostname=name,
+                    ssl_shutdown_timeout=CLOSING if made else None,
                 )
                 keep_alive(transport.get_extra_info("socket"))
                 return client

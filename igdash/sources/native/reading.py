@@ -8,13 +8,14 @@ pkg/gadget-service/service-oci.go; the queue holds 16,384 messages).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+import msgspec
 from google.protobuf.message import DecodeError
 
 from igdash.domain.chunks import Chunk, ChunkKind
+from igdash.domain.gadgets import DataSource
 from igdash.domain.losses import LossCause
 from igdash.domain.times import format_ns
 from igdash.sources.elements import RowFormat
@@ -22,6 +23,7 @@ from igdash_wire import ig_pb2 as pb
 
 DATA: Final = 0
 INFO: Final = 4
+_SEQ_RANGE: Final = 1 << 32
 _SEVERITIES: Final = ("panic", "fatal", "error", "warning", "info", "debug", "trace")
 
 
@@ -51,62 +53,82 @@ def log_chunk(node: str, now: int, level: str, text: str) -> Chunk:
     return Chunk(kind=ChunkKind.LOG_LINES, received=now, data=line.encode(), node=node)
 
 
-@dataclass(slots=True)
-class _Lines:
-    """Lines of one data source that wait to become a chunk."""
-
-    source: str
-    parts: list[str] = field(default_factory=list)
+def schema_chunk(node: str, now: int, sources: Sequence[DataSource]) -> Chunk:
+    """Return the data sources that a node told, as a chunk."""
+    data = msgspec.json.encode(sources) + b"\n"
+    return Chunk(kind=ChunkKind.SCHEMA, received=now, data=data, node=node)
 
 
 class NodeReader:
-    """One run on one node. `started` turns true with the schema; `seen` is the last data's time."""
+    """One run on one node. `info` comes with the stream; `seen` is when data came last (ns).
 
-    def __init__(self, node: str, began: int) -> None:
+    `describe` makes the chunk for a schema, None when the session has it already.
+    """
+
+    def __init__(
+        self, node: str, began: int, describe: Callable[[pb.GadgetInfo], Chunk | None]
+    ) -> None:
         self.node = node
-        self.started = False
         self.seen = began
+        self.any_data = False
         self.info: pb.GadgetInfo | None = None
+        self._describe = describe
         self._formats: dict[int, RowFormat] = {}
         self._last_seq = 0
+        self._source = ""
+        self._lines: list[str] = []
 
     def read(self, messages: Iterable[bytes], now: int) -> Iterator[Chunk]:
         """Yield the chunks that these messages make, in order; `now` (ns) is the time of receipt.
 
-        A message that cannot be read becomes a line that the decoder will keep as malformed.
+        A message that cannot be read becomes a line that the decoder will keep as malformed. Never
+        raises: what a server sends must not end its connection, or it would come again and again.
         """
-        lines: _Lines | None = None
+        parse = pb.GadgetEvent.FromString
         for message in messages:
-            event = pb.GadgetEvent.FromString(message)
-            if event.type == DATA:
-                gap = event.seq - self._last_seq - 1 if event.seq > self._last_seq else 0
-                source, text = self._row(event)
-                if lines is not None and (gap or lines.source != source):
-                    yield self._chunk(lines, now)
-                    lines = None
-                if gap:
-                    yield self._gap(gap, event.seq, now)
-                lines = lines or _Lines(source)
-                lines.parts.append(text)
-                self._last_seq = max(self._last_seq, event.seq)
-                self.seen = now
-            else:
-                if lines is not None:
-                    yield self._chunk(lines, now)
-                    lines = None
+            try:
+                event = parse(message)
+            except DecodeError as error:
+                yield from self._line("", f"no message ({error}): {message.hex()}", now)
+                self._last_seq += 1
+                continue
+            if event.type != DATA:
+                yield from self._flush(now)
                 yield from self._other(event, now)
-        if lines is not None:
-            yield self._chunk(lines, now)
+                continue
+            if event.seq != self._last_seq + 1:
+                yield from self._gap(event.seq, now)
+            self._last_seq = event.seq
+            source, line = self._row(event)
+            if source == self._source:
+                self._lines.append(line)
+            else:
+                yield from self._line(source, line, now)
+            self.seen, self.any_data = now, True
+        yield from self._flush(now)
 
-    def _chunk(self, lines: _Lines, now: int) -> Chunk:
-        data = "\n".join(lines.parts).encode() + b"\n"
-        return Chunk(
-            kind=ChunkKind.JSON_LINES, received=now, data=data, node=self.node, source=lines.source
-        )
+    def _line(self, source: str, line: str, now: int) -> Iterator[Chunk]:
+        if source != self._source:
+            yield from self._flush(now)
+            self._source = source
+        self._lines.append(line)
 
-    def _gap(self, missing: int, seq: int, now: int) -> Chunk:
-        detail = f"expected seq {self._last_seq + 1}, got {seq}: Inspektor Gadget's queue to igdash was full"
-        return loss_chunk(self.node, self.seen, now, missing, LossCause.IG_QUEUE, detail)
+    def _flush(self, now: int) -> Iterator[Chunk]:
+        if self._lines:
+            data = "\n".join(self._lines).encode() + b"\n"
+            self._lines = []
+            kind = ChunkKind.JSON_LINES
+            yield Chunk(kind=kind, received=now, data=data, node=self.node, source=self._source)
+
+    def _gap(self, seq: int, now: int) -> Iterator[Chunk]:
+        missing = (seq - self._last_seq - 1) % _SEQ_RANGE
+        if missing < _SEQ_RANGE // 2:  # else it went back, and nothing is missing
+            yield from self._flush(now)
+            detail = (
+                f"expected seq {self._last_seq + 1}, got {seq}: Inspektor Gadget's queue to igdash"
+                " was full"
+            )
+            yield loss_chunk(self.node, self.seen, now, missing, LossCause.IG_QUEUE, detail)
 
     def _row(self, event: pb.GadgetEvent) -> tuple[str, str]:
         """Return the data source's name and the line of one data message."""
@@ -123,13 +145,32 @@ class NodeReader:
             return form.name, f"does not fit its schema ({error}): {event.payload.hex()}"
 
     def _other(self, event: pb.GadgetEvent, now: int) -> Iterator[Chunk]:
-        if event.type == INFO:
-            info = pb.GadgetInfo.FromString(event.payload)
-            self._formats = {source.id: RowFormat(source) for source in info.dataSources}
-            self.info = info
-            self.started = True
-            return
         severity = event.type >> 16
-        if severity:
+        if event.type == INFO:
+            yield from self._schema(event.payload, now)
+        elif severity:
             level = _SEVERITIES[min(severity, len(_SEVERITIES) - 1)]
             yield log_chunk(self.node, now, level, event.payload.decode("utf-8", "replace"))
+        else:
+            text = (
+                f"a message of type {event.type} that igdash does not know: {event.payload.hex()}"
+            )
+            yield log_chunk(self.node, now, "warning", text)
+
+    def _schema(self, payload: bytes, now: int) -> Iterator[Chunk]:
+        try:
+            info = pb.GadgetInfo.FromString(payload)
+        except DecodeError as error:
+            yield log_chunk(self.node, now, "error", f"the gadget's schema is unreadable: {error}")
+            return
+        self._formats = {}
+        for source in info.dataSources:
+            try:
+                self._formats[source.id] = RowFormat(source)
+            except (ValueError, RecursionError) as error:
+                text = f"data source {source.name}: its schema makes no sense ({error})"
+                yield log_chunk(self.node, now, "error", text)
+        self.info = info
+        described = self._describe(info)
+        if described is not None:
+            yield described

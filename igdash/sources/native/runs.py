@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from igdash.domain.chunks import Chunk
 from igdash.domain.errors import SourceError
+from igdash.domain.gadgets import Gadget
 from igdash.domain.losses import LossCause
 from igdash.domain.times import NS, now_ns
 from igdash.sources.native.client import GrpcClient, GrpcFailure
-from igdash.sources.native.http2 import UNAVAILABLE, UNKNOWN, Call, Status
-from igdash.sources.native.reading import NodeReader, log_chunk, loss_chunk
+from igdash.sources.native.describe import described, schema_key
+from igdash.sources.native.http2 import CODES, UNAVAILABLE, UNKNOWN, Call, Status
+from igdash.sources.native.reading import NodeReader, log_chunk, loss_chunk, schema_chunk
+from igdash.sources.process import cause_first
 from igdash_wire import ig_pb2 as pb
 
 RUN: Final = "/api.GadgetManager/RunGadget"
@@ -32,6 +35,15 @@ LOG_LEVEL: Final = 4
 INFO_SECONDS: Final = 180.0
 """An overloaded node took over 120 s to answer GetGadgetInfo (confirmed.md 2)."""
 STOP_SECONDS: Final = 30.0
+NOTICED_WITHIN: Final = 30.0
+"""A dead connection is noticed within this many seconds."""
+PROVEN_AFTER: Final = 10.0
+"""Seconds after which a run without data counts as one that works. The schema alone does not say so:
+gadgets were seen to send it and then to fail (confirmed.md 29)."""
+REFUSALS: Final = 5
+"""Refusals in a row after which a gadget that ran on the node is given up."""
+REFUSED: Final = frozenset({UNKNOWN, 3, 5, 12})
+"""Statuses that are a "no": unknown, invalid argument, not found, unimplemented."""
 
 
 class NodeState(StrEnum):
@@ -45,10 +57,17 @@ class NodeState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What to run: the image and the parameters that differ from their defaults, by full key."""
+    """What to run: the image and the parameters that differ from their defaults, by full key.
+
+    `known` is the catalogue's gadget, for texts. `once`: it delivers one answer, so that it is not
+    run again after it gave it.
+    """
 
     image: str
     params: Mapping[str, str]
+    gadget: str = ""
+    known: Gadget | None = None
+    once: bool = False
 
 
 class Backoff:
@@ -72,10 +91,18 @@ class Backoff:
 
 Emit = Callable[[Chunk], None]
 Changed = Callable[["NodeRun"], None]
+T = TypeVar("T")
+
+
+class _Stopped(Exception):
+    """The run was stopped before it began."""
 
 
 class NodeRun:
-    """A gadget's run on one node. Lives on the loop; `emit` gets every chunk in order."""
+    """A gadget's run on one node. Lives on the loop; `emit` gets every chunk in order.
+
+    `schemas` are those the session has seen on any node, shared by its runs.
+    """
 
     def __init__(
         self,
@@ -84,36 +111,45 @@ class NodeRun:
         connect: Callable[[], Awaitable[GrpcClient]],
         emit: Emit,
         changed: Changed,
+        schemas: set[bytes],
     ) -> None:
         self.node = node
         self.state = NodeState.WAITING
         self.reason = ""
-        self.info: pb.GadgetInfo | None = None
         self._wanted = wanted
         self._connect = connect
         self._emit = emit
         self._changed = changed
+        self._schemas = schemas
         self._stop = asyncio.Event()
+        self._stop_seconds = STOP_SECONDS
+        self._hurry = asyncio.Event()
         self._absent_since = now_ns()
-        self._ran = False
+        self._attempts = 0
+        self._refusals = 0
+        self._proven = False
 
     async def work(self) -> None:
         """Run until stopped, ended or refused."""
         backoff = Backoff()
         while not self._stop.is_set() and self.state not in (NodeState.ENDED, NodeState.FAILED):
-            try:
-                status = await self._once(backoff)
-            except (SourceError, GrpcFailure, TimeoutError) as error:
-                status = _status_of(error)
-            self._judge(status)
+            self._judge(await self._attempt(backoff))
+            self._attempts += 1
             if self.state is NodeState.WAITING and not self._stop.is_set():
                 self._changed(self)
                 await self._pause(backoff.next())
+        if self.state is NodeState.WAITING:
+            self.state = NodeState.ENDED
         self._changed(self)
 
-    def stop(self) -> None:
-        """Ask the gadget to end; its tail is still read."""
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Ask the gadget to end; its tail is still read, for so many seconds."""
+        self._stop_seconds = seconds
         self._stop.set()
+
+    def hurry(self) -> None:
+        """Something changed: try again now instead of waiting for the next attempt."""
+        self._hurry.set()
 
     def gone(self, why: str) -> None:
         """The node will not come back: end the run and account for the time without it."""
@@ -124,13 +160,40 @@ class NodeRun:
 
     # -- one connection's worth
 
-    async def _once(self, backoff: Backoff) -> Status:
-        client = await self._connect()
+    async def _attempt(self, backoff: Backoff) -> Status:
         try:
-            params = await self._parameters(client)
+            client, params = await self._unless_stopped(self._prepare())
+        except _Stopped:
+            return Status(0)
+        except (SourceError, GrpcFailure, TimeoutError) as error:
+            return _status_of(error)
+        try:
             return await self._stream(client, params, backoff)
         finally:
-            client.close()
+            await client.aclose()
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` returns. Raises `_Stopped` when the stop comes first."""
+        task = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise _Stopped
+        finally:
+            stopping.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,))
+
+    async def _prepare(self) -> tuple[GrpcClient, dict[str, str]]:
+        client = await self._connect()
+        try:
+            return client, await self._parameters(client)
+        except BaseException:
+            await client.aclose()
+            raise
 
     async def _parameters(self, client: GrpcClient) -> dict[str, str]:
         """Return every parameter with its default, ours on top: IG fills in few of them itself."""
@@ -139,20 +202,21 @@ class NodeRun:
         )
         answer = await client.unary(INFO, request.SerializeToString(), timeout=INFO_SECONDS)
         info = pb.GetGadgetInfoResponse.FromString(answer).gadgetInfo
-        self.info = info
         defaults = {param.prefix + param.key: param.defaultValue for param in info.params}
         return defaults | dict(self._wanted.params)
 
     async def _stream(self, client: GrpcClient, params: dict[str, str], backoff: Backoff) -> Status:
-        reader = NodeReader(self.node, now_ns())
-        ended: asyncio.Future[Status] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        reader = NodeReader(self.node, now_ns(), self._schema)
+        ended: asyncio.Future[Status] = loop.create_future()
 
         def on_messages(messages: list[bytes]) -> None:
             for chunk in reader.read(messages, now_ns()):
                 self._emit(chunk)
-            if reader.started and self.state is not NodeState.CONNECTED:
+            if reader.info is not None and self.state is not NodeState.CONNECTED:
                 backoff.reset()
-                self._arrived(reader)
+                self._arrived(reader.info)
+            self._proven = self._proven or reader.any_data
 
         def on_end(status: Status) -> None:
             if not ended.done():
@@ -163,48 +227,65 @@ class NodeRun:
         )
         message = pb.GadgetControlRequest(runRequest=request).SerializeToString()
         call = client.stream(RUN, message, on_messages, on_end)
+        began = loop.time()
         try:
             await self._until_end(client, call, ended)
         finally:
             client.cancel(call)
         if self.state is NodeState.CONNECTED:
-            self._absent_since = reader.seen
-        return (
-            ended.result()
-            if ended.done()
-            else Status(UNAVAILABLE, "no end within 30 s of the stop")
-        )
+            self._proven = self._proven or loop.time() - began > PROVEN_AFTER
+            self._absent_since = max(reader.seen, now_ns() - int(NOTICED_WITHIN * NS))
+            if self._wanted.once and reader.any_data:
+                return Status(0)
+        if ended.done():
+            return ended.result()
+        return Status(UNAVAILABLE, f"no end within {self._stop_seconds:.0f} s of the stop")
 
     async def _until_end(
         self, client: GrpcClient, call: Call | None, ended: asyncio.Future[Status]
     ) -> None:
         stopping = asyncio.ensure_future(self._stop.wait())
-        await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
+        try:
+            await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
         if ended.done() or call is None:
             return
-        # The tail: IG throws away what is queued when a run ends, and says nothing (protocol.md 0.2).
         began = now_ns()
         client.send(
             call, pb.GadgetControlRequest(stopRequest=pb.GadgetStopRequest()).SerializeToString()
         )
-        await asyncio.wait((ended,), timeout=STOP_SECONDS)
+        await asyncio.wait((ended,), timeout=self._stop_seconds)
         if self.state is NodeState.CONNECTED:
-            detail = "Inspektor Gadget discards what is still queued when a run is stopped"
-            self._emit(
-                loss_chunk(self.node, began, now_ns(), 0, LossCause.STOP_TAIL, detail, exact=False)
+            # IG throws away what is queued when a run ends, and says nothing (protocol.md 0.2).
+            detail = (
+                "at a stop Inspektor Gadget throws away what it still holds for us; how many is"
+                " not known"
             )
+            cause = LossCause.STOP_TAIL
+            self._emit(loss_chunk(self.node, began - NS, now_ns(), 0, cause, detail, exact=False))
 
     # -- bookkeeping
 
-    def _arrived(self, reader: NodeReader) -> None:
-        self.info = reader.info
+    def _schema(self, info: pb.GadgetInfo) -> Chunk | None:
+        """Return the chunk of a schema that this session has not seen yet on any node."""
+        key = schema_key(info)
+        if key in self._schemas:
+            return None
+        self._schemas.add(key)
+        sources = described(info, self._wanted.known, self._wanted.gadget).sources
+        return schema_chunk(self.node, now_ns(), sources)
+
+    def _arrived(self, info: pb.GadgetInfo) -> None:
+        again, late = self._proven, self._attempts > 0
         self.state, self.reason = NodeState.CONNECTED, ""
-        if self._ran:
+        if again:
             self._account("no connection to the gadget on this node")
-        else:
-            self._emit(log_chunk(self.node, now_ns(), "info", f"collecting from {self.node}"))
-        self._ran = True
+        elif late:
+            self._account("the gadget could not be started on this node")
+        more = " again" if again else ""
+        name = info.imageName or self._wanted.image
+        self._log("info", f"collecting{more} from {self.node}: {name}")
         self._changed(self)
 
     def _account(self, what: str) -> None:
@@ -221,19 +302,30 @@ class NodeRun:
             return
         if self._stop.is_set() or status.code == 0:
             self.state = NodeState.ENDED
-        elif status.code == UNKNOWN:
-            self.state, self.reason = NodeState.FAILED, status.message
-            self._emit(log_chunk(self.node, now_ns(), "error", status.message))
-        else:
-            self.state, self.reason = NodeState.WAITING, status.message
-            self._emit(log_chunk(self.node, now_ns(), "warning", f"{status.message}; trying again"))
+            return
+        refused = status.code in REFUSED
+        self._refusals = self._refusals + 1 if refused else 0
+        reason = cause_first(status.message or CODES[min(status.code, len(CODES) - 1)])
+        if refused and (not self._proven or self._refusals > REFUSALS):
+            self.state, self.reason = NodeState.FAILED, reason
+            self._log("error", status.message or reason)
+            return
+        if reason != self.reason or self.state is NodeState.CONNECTED:
+            # Once per interruption and reason: a day without a daemon is 3,000 attempts.
+            self._log("warning", f"{reason}; trying again until it works")
+        self.state, self.reason = NodeState.WAITING, reason
+
+    def _log(self, level: str, text: str) -> None:
+        self._emit(log_chunk(self.node, now_ns(), level, text))
 
     async def _pause(self, seconds: float) -> None:
+        self._hurry.clear()
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._stop, self._hurry)]
         try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            pass
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
 
 def _status_of(error: Exception) -> Status:

@@ -8,13 +8,15 @@ that stays.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 
 from igdash.domain.ports import Sink
-from igdash.sources.native.client import GrpcClient, NativeLoop
+from igdash.sources.native.client import CLOSING, GrpcClient, NativeLoop
 from igdash.sources.native.runs import NodeRun, NodeState, Wanted
 
+log = logging.getLogger(__name__)
 Connect = Callable[[], Awaitable[GrpcClient]]
 
 
@@ -29,6 +31,8 @@ class NativeStream:
         self._sink = sink
         self._runs: dict[str, NodeRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._schemas: set[bytes] = set()
+        self._broken: list[str] = []
         self._started = False
         self._stopping = False
         self._over = threading.Event()
@@ -60,7 +64,7 @@ class NativeStream:
             run is not None and run.state in (NodeState.WAITING, NodeState.CONNECTED)
         ):
             return
-        run = NodeRun(node, self._wanted, connect, self._sink.chunk, self._changed)
+        run = NodeRun(node, self._wanted, connect, self._sink.chunk, self._changed, self._schemas)
         self._runs[node] = run
         task = asyncio.get_running_loop().create_task(run.work(), name=f"run-{node}")
         self._tasks.add(task)
@@ -79,29 +83,36 @@ class NativeStream:
         self._tell()
 
     def _tell(self) -> None:
+        """Tell how many nodes are covered; once it ends, the last answer stays."""
         expected = [run for run in self._runs.values() if run.state is not NodeState.ENDED]
         connected = [run for run in expected if run.state is NodeState.CONNECTED]
-        self._sink.nodes(expected=len(expected), connected=len(connected))
+        if expected and not self._stopping:
+            self._sink.nodes(expected=len(expected), connected=len(connected))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s broke", task.get_name(), exc_info=error)
+            self._broken.append(f"igdash itself failed: {error}")
         if not self._tasks and not self._hold and not self._over.is_set():
             self._finish()
 
     def _finish(self) -> None:
-        failed = [run for run in self._runs.values() if run.state is NodeState.FAILED]
-        everywhere = bool(failed) and len(failed) == len(self._runs) and not self._stopping
-        reasons = sorted({run.reason for run in failed})
+        failed = [run.reason for run in self._runs.values() if run.state is NodeState.FAILED]
+        failed += self._broken
+        everywhere = bool(failed) and len(failed) >= len(self._runs) and not self._stopping
+        reasons = sorted(set(failed))
         self._sink.ended(failed=everywhere, reason="; ".join(reasons))
         self._over.set()
 
     async def _stop(self, timeout: float) -> None:
         self._stopping = True
         for run in self._runs.values():
-            run.stop()
+            run.stop(timeout)
         pending = set(self._tasks)
         if pending:
-            _, late = await asyncio.wait(pending, timeout=timeout)
+            # A run keeps to the time itself, and tells of its tail; then it closes its connection.
+            _, late = await asyncio.wait(pending, timeout=timeout + CLOSING + 1)
             for task in late:
                 task.cancel()
         elif not self._over.is_set():

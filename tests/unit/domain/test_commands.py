@@ -47,6 +47,28 @@ def test_ig() -> None:
     )  # fmt: skip
 
 
+def test_a_daemon() -> None:
+    daemon = Environment(
+        name="db", kind=EnvironmentKind.IG_DAEMON, address="tcp://db:8080",
+        tls_ca="/a", tls_cert="/b", tls_key="/c", tls_server_name="ig",
+    )  # fmt: skip
+    assert run_argv(TCP, FULL, daemon) == (
+        "gadgetctl", "run", IMAGE, "--remote-address=tcp://db:8080", "--tls-server-ca-file=/a",
+        "--tls-cert-file=/b", "--tls-key-file=/c", "--tls-server-name=ig", "--host",
+        "--k8s-namespace=!gadget", "--k8s-podname=a,b", "--containername=c",
+        "--k8s-selector=app=x", "--accept-only=true", "--pid=5", "-o", "json",
+    )  # fmt: skip
+    plain = replace(daemon, host=False)
+    assert "--host" not in run_argv(TCP, spec(), plain)
+    assert "--host" not in run_argv(GADGETS.get("bpfstats"), spec("bpfstats"), daemon)
+    assert equivalents(TCP, spec(), daemon)[0][0] == "gadgetctl"
+    assert default_target(daemon) == Target()
+    assert "target.node" in check_spec(TCP, spec(target=Target(node="a")), daemon)
+    assert check_spec(GADGETS.get("advise_seccomp"), spec("advise_seccomp"), daemon) == {}
+    hidden = {f.name for f in schema_for(TCP, daemon)[0].fields if f.hidden}
+    assert "k8s.namespace" in hidden
+
+
 def test_kubectl_gadget() -> None:
     there = replace(FULL, target=replace(FULL.target, node="worker-1"))
     assert run_argv(TCP, there, CLUSTER) == (

@@ -11,16 +11,18 @@ from hypothesis import strategies as st
 from igdash.domain.chunks import Chunk, ChunkKind
 from igdash.domain.sessions import SessionId
 from igdash.services import spool as module
-from igdash.services.spool import HEADER_BYTES, Spool, SpoolFull, sessions_in, split
+from igdash.services.spool import Spool, SpoolFull, pack, sessions_in, split
 
 SESSION = SessionId("0123456789ab")
 
+names = st.text(st.characters(exclude_characters="\0"), max_size=20)
 chunks = st.builds(
     Chunk,
     kind=st.sampled_from(ChunkKind),
     received=st.integers(min_value=0, max_value=2**63 - 1),
     data=st.binary(max_size=300),
-    node=st.text(max_size=20),
+    node=names,
+    source=names,
     partial=st.booleans(),
 )
 
@@ -260,7 +262,7 @@ def test_any_truncation_or_change_of_a_byte_leaves_a_clean_prefix(
         # Everything that ends before the change is there.
         ends = [0]
         for item in sent:
-            ends.append(ends[-1] + HEADER_BYTES + len(item.node.encode()) + len(item.data))
+            ends.append(ends[-1] + sum(map(len, pack(item))))
         assert len(found) == sum(end <= at for end in ends[1:])
         again.append(chunk(b"after"))
         assert read_all(again) == ([chunk(b"after")], 0)
@@ -272,3 +274,13 @@ def test_noise_never_raises(noise: bytes) -> None:
     found, used, _ = split(noise)
     assert not found
     assert used == 0
+
+
+def test_records_of_former_versions_have_no_source(tmp_path: Path) -> None:
+    spool = make(tmp_path)
+    spool.append(Chunk(kind=ChunkKind.JSON_LINES, received=1, data=b"{}\n", node="worker-1"))
+    spool.append(
+        Chunk(kind=ChunkKind.JSON_LINES, received=1, data=b"{}\n", node="a\0b", source="open")
+    )
+    found, _ = read_all(spool)
+    assert [(one.node, one.source) for one in found] == [("worker-1", ""), ("ab", "open")]

@@ -285,3 +285,15 @@ def test_a_loss_record() -> None:
         Loss(node="n", start=5, end=9, count=0, cause=LossCause.STREAM, detail="away", exact=False),
     )
     assert decode(b'{"node":"n"}', kind=ChunkKind.LOSS).malformed[0].reason.startswith("not JSON")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"a":1}', '{"k8s":{"node":"n"},"a":"\\ud800"}', ' {"a":1}', '[{"a":1},{"k8s":{}}]', "[]"],
+)
+def test_the_data_source_is_kept(line: str) -> None:
+    found = decode(f"{line}\n", node="worker-1", source="open\x00")
+    assert {one.origin.source for one in found.events} <= {"open\\x00"}
+    assert {one.source for one in found.ticks} <= {"open\\x00"}
+    assert {one.origin.node for one in found.events} <= {"worker-1"}
+    assert found.events or found.ticks
