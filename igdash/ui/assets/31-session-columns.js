@@ -242,6 +242,7 @@
       cellClass: classes(column), sortable: Boolean(sortable), resizable: true, suppressHeaderMenuButton: true,
       headerClass: column.right ? 'ag-right-aligned-header' : '', comparator: () => 0,
     };
+    if (!sortable) def.sort = null;
     if (column.role === 'measure') def.cellClassRules = { 's-zero': (p) => ZERO.test(p.value) };
     if (isTag(column)) def.cellRenderer = tagRenderer(column);
     if (size.max) def.maxWidth = size.max;

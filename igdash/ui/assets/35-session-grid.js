@@ -72,19 +72,25 @@
 
   /* Every request is answered, also those nobody waits for any more: the grid counts them, and two
      that never end would block all later ones. */
-  function datasource(gen) {
-    return {
-      getRows(params) {
-        if (gen !== g.gen || !g.ready) {
-          params.failCallback();
-          return;
-        }
-        serve(params, gen).catch((error) => {
-          params.failCallback();
-          if (gen === g.gen && !core.isAbort(error)) trouble(error);
-        });
-      },
-    };
+  function getRows(params) {
+    const gen = g.gen;
+    if (!g.ready) {
+      params.failCallback();
+      return;
+    }
+    serve(params, gen).catch((error) => {
+      params.failCallback();
+      if (gen === g.gen && !core.isAbort(error)) trouble(error);
+    });
+  }
+
+  /* Show another session's rows. While the grid holds its first block only, its rows are kept and get
+     other texts, which costs half of making new ones; else it begins anew. */
+  function restart() {
+    const blocks = Object.keys(api.getCacheBlockState() || {});
+    const ours = api.getGridOption('datasource').getRows === getRows;
+    if (ours && blocks.length === 1 && blocks[0] === '0') api.refreshInfiniteCache();
+    else api.setGridOption('datasource', { getRows: getRows });
   }
 
   function trouble(error) {
@@ -310,9 +316,12 @@
     g.ready = true;
     setColumns(page.events);
     const seq = Number(core.route.params.get('seq')) || null;
-    api.setGridOption('datasource', datasource(gen));
-    if (g.ticks) core.emit('ticks');
-    else if (seq) await openAt(seq);
+    if (g.ticks) {
+      core.emit('ticks');
+      return;
+    }
+    restart();
+    if (seq) await openAt(seq);
     advance();
   }
 
@@ -380,7 +389,8 @@
       g.ticks = rows;
       g.sorted = rows;
       keep(rows);
-      api.refreshInfiniteCache();
+      if (g.painted) api.refreshInfiniteCache();
+      else restart();
     },
   };
 

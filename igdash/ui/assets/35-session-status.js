@@ -80,7 +80,7 @@
 
   function paintEmpty(g) {
     const session = core.session;
-    const show = g.ready && session !== null && view.grid.total() === 0;
+    const show = g.painted && session !== null && view.grid.total() === 0;
     ui.empty.hidden = !show;
     if (!show) return;
     const [title, why] = g.ticks ? view.ticks.nothing() : nothing(session);
