@@ -1,19 +1,15 @@
-"""Serving the WSGI application: who may listen where, and by which server.
+"""Who may listen where, and what a server is given: the part that needs no web server yet.
 
 The port is taken before anything else happens, so that a busy one is one clear line and not a
-retry loop. gunicorn serves where it can (`embedded.py`), Werkzeug elsewhere.
+retry loop. The parent of the two processes asks here, too; so nothing heavy is imported.
 """
 
 from __future__ import annotations
 
 import errno
-import importlib.util
 import ipaddress
-import logging
 import os
-import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,8 +20,6 @@ from igdash.domain.threads import spawn
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-log = logging.getLogger(__name__)
 
 REST_THREADS: Final = 32
 """Threads on top of the WebSocket cap, so that sockets never starve ordinary requests."""
@@ -123,17 +117,6 @@ def url_of(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve(served: Served, options: ServerOptions) -> None:
-    """Serve until SIGTERM or SIGINT; ends by `SystemExit` or returns. Raises `PortBusy`."""
-    listener = listen(options.host, options.port, patience=options.patience)
-    if importlib.util.find_spec("fcntl") and importlib.util.find_spec("gunicorn"):
-        from igdash.api import embedded
-
-        embedded.serve(served, options, listener)
-    else:
-        _werkzeug(served, options, listener)
-
-
 def _why(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is in use by another program; choose one with --port"
@@ -153,25 +136,3 @@ def when_owner_dies(stop: Callable[[], None]) -> None:
         stop()
 
     spawn("owner", wait)
-
-
-def _werkzeug(served: Served, options: ServerOptions, listener: socket.socket) -> None:
-    """Serve where gunicorn cannot run (Windows)."""
-    from werkzeug.serving import make_server
-
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    host, port = listener.getsockname()[:2]
-    app = served.build()
-    server = make_server(host, port, app, threaded=True, fd=listener.fileno())
-
-    def end(_number: int, _frame: object) -> None:
-        spawn("stop", served.stop)
-        spawn("shutdown", server.shutdown)
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    if options.owned:
-        when_owner_dies(server.shutdown)
-    spawn("started", lambda: served.started(url_of(listener)))
-    server.serve_forever()
-    sys.exit(0)

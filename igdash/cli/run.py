@@ -107,6 +107,7 @@ def web(args: argparse.Namespace) -> int:
     settings = context.settings_of(args)
     logsetup.configure(settings.log, "web")
     os.umask(0o077)
+    from igdash.api import serving
     from igdash.bootstrap import WebRuntime, open_history
 
     try:
@@ -118,7 +119,7 @@ def web(args: argparse.Namespace) -> int:
             started=lambda url: _announce(url, settings, args),
             stop=runtime.stop,
         )
-        server.serve(
+        serving.serve(
             served,
             server.ServerOptions(
                 host=settings.web.host,

@@ -70,7 +70,7 @@ def test_threads_are_sockets_and_some_for_requests():
 
 SCRIPT = """
 import importlib.util, os, sys
-from igdash.api import server
+from igdash.api import server, serving
 
 if {hide}:
     found = importlib.util.find_spec
@@ -90,7 +90,7 @@ def build():
         raise RuntimeError("cannot be built")
     return app
 
-server.serve(
+serving.serve(
     server.Served(build=build, started=say, stop=lambda: say("stop")),
     server.ServerOptions(host="127.0.0.1", port=0, max_sockets=4, graceful=1, owned={owned}),
 )
