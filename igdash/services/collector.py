@@ -125,9 +125,10 @@ class Collector:
             run = self._run(point.session, lane, resumption.gap(point.session))
             resumption.add(run)
         self._ledger_open = bool(kept)
+        self._beat()
+        resumption.go()
         self._down = False
         self._pollers.start()
-        resumption.go()
         resumption.warn_of_strangers(self._spool_dir)
 
     def stop(self, timeout: float = 10.0) -> None:

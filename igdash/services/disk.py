@@ -40,7 +40,7 @@ class DiskGuard:
         """Make the reserve, if there is room; `full` says why not."""
         with self._lock:
             if self._free() < 2 * self._bytes or not self._allocate():
-                self._give_up("no space left on device")
+                self._give_up(f"less than {2 * self._bytes // 1024} KiB are free")
 
     def fill(self, why: str) -> None:
         """The disk is full: stop spooling, let the database have the reserve."""

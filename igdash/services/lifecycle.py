@@ -161,7 +161,8 @@ class Run:
                 return False
             self._why_stopped = why
             self.state = SessionState.STOPPING
-            self._step(StateChange(state=self.state, at=now_ns()))
+            # With the reason, so that it is known should we not live to see the end.
+            self._step(StateChange(state=self.state, at=now_ns(), reason=why))
             stream = self._stream
         if stream is not None:
             stream.stop(timeout=self._stop_timeout)

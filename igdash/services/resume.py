@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from igdash.domain.ports import Source
@@ -49,20 +50,24 @@ class Resumption:
 
     def go(self) -> None:
         """Start every gadget again that may be, end the other sessions."""
-        for run in self._runs:
-            found = self._reap(run.id)
-            if found:
-                log.warning("session %s: %s", run.id, found)
-                run.lane.note(found)
+        # Each may take seconds to end: all at once, so that the last session need not wait for all.
+        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="reap") as pool:
+            list(pool.map(self._end_orphan, self._runs))
         for run in self._runs:
             self._take_up(run)
+
+    def _end_orphan(self, run: Run) -> None:
+        found = self._reap(run.id)
+        if found:
+            log.warning("session %s: %s", run.id, found)
+            run.lane.note(found)
 
     def _take_up(self, run: Run) -> None:
         at = run.gap_from or self._now
         due = _due(run)
         source = self._sources.get(run.spec.environment)
         if run.state is SessionState.STOPPING:
-            run.complete("", at)
+            run.complete(run.latest.reason, at)
         elif due is not None and due <= self._now:
             run.complete(f"{run.spec.stop_after.seconds:g} s were asked for", min(due, self._now))
         elif (wanted := run.spec.stop_after.events) and run.latest.last_seq >= wanted:

@@ -38,7 +38,7 @@ def kill_rounds(collector: CollectorProcess, rounds: int, seed: int) -> None:
         # From before it is ready to well into its work.
         nap(chance.uniform(0.0, 0.5))
         collector.kill()
-        if number % 4 == 3:
+        if number % 7 == 3:
             # Killed while it starts: it may or may not have taken up the sessions.
             collector.spawn()
             nap(chance.uniform(0.2, 1.2))

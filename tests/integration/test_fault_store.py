@@ -139,3 +139,29 @@ def fill(path: Path) -> None:
                     file.write(b"\0" * size)
             except OSError:
                 continue
+
+
+def test_an_error_of_the_database_ends_the_process_which_leaves_everything_spooled(
+    tmp_path: Path,
+) -> None:
+    collector = CollectorProcess(tmp_path, {"busy": "500"})
+    collector.start()
+    try:
+        session = collector.session("busy", "busy")
+        wait(lambda: len(sent(tmp_path, "busy")) > 200)
+        with sqlite3.connect(tmp_path / "igdash.db") as other:
+            other.execute("ALTER TABLE events RENAME TO hidden")
+        other.close()
+        assert collector.process is not None
+        assert collector.process.wait(15) == 70
+        assert "the writer cannot go on" in collector.tail()
+        with sqlite3.connect(tmp_path / "igdash.db") as other:
+            other.execute("ALTER TABLE hidden RENAME TO events")
+        other.close()
+        collector.start()
+        collector.stop_all()
+        account = Account(collector.url, session, sent(tmp_path, "busy"))
+        account.check()
+        assert {loss.cause for loss in account.losses} == {LossCause.STREAM}
+    finally:
+        collector.close()
