@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
+from igdash.domain.nodes import NodeStatus
+
 
 class EnvironmentKind(StrEnum):
     """The ways to reach a gadget."""
@@ -71,6 +73,9 @@ class EnvironmentStatus:
 
     `gadgets` names those it can run, empty = not known, so all of the catalogue. `suggestions` maps
     `namespace`, `pod`, `container`, `node` to values known to exist there (may be empty).
+    `coverage` tells of each node by itself where that is known (then `nodes` are their names);
+    `next_try` is when it is looked at again (ns since the epoch, 0 = not known). `rights` names each
+    missing right and what is off without it.
     """
 
     name: str
@@ -81,6 +86,9 @@ class EnvironmentStatus:
     nodes: tuple[str, ...] = ()
     gadgets: tuple[str, ...] = ()
     suggestions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    coverage: tuple[NodeStatus, ...] = ()
+    next_try: int = 0
+    rights: tuple[str, ...] = ()
 
 
 def parse_address(address: str) -> tuple[str, str, int]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NewType
 
 from igdash.domain.gadgets import DataSource
+from igdash.domain.nodes import NodeStatus
 
 SessionId = NewType("SessionId", str)
 """12 lower-case hex digits, made by the collector."""
@@ -122,10 +123,14 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChange:
-    """A step in a session's life, stored as one; None leaves a value as it is."""
+    """A step in a session's life, stored as one; None leaves a value as it is.
+
+    `coverage` replaces what is stored of the nodes it names; nodes it does not name stay.
+    """
 
     state: SessionState
     at: int
     reason: str | None = None
     nodes: Nodes | None = None
+    coverage: tuple[NodeStatus, ...] | None = None
     info: Mapping[str, str] | None = None

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from igdash.domain.chunks import Chunk
 from igdash.domain.errors import SourceError
 from igdash.domain.losses import Loss, LossCause
+from igdash.domain.nodes import NodeStatus
 from igdash.domain.ports import Source, Stream
 from igdash.domain.sessions import Nodes, Session, SessionId, SessionState, StateChange
 from igdash.domain.times import NS, now_ns
@@ -53,6 +54,7 @@ class Run:
         self._lock = threading.Lock()
         self._stream: Stream | None = None
         self._nodes = session.nodes
+        self._coverage: dict[str, NodeStatus] = {}
         self._why_stopped: str | None = None
         self._suspended = False
         self._discarded = False
@@ -66,14 +68,20 @@ class Run:
         """Take bytes from the source."""
         self.lane.put(chunk)
 
-    def nodes(self, *, expected: int, connected: int) -> None:
-        """Store how many nodes are covered, when that changed."""
+    def nodes(
+        self, *, expected: int, connected: int, coverage: Sequence[NodeStatus] = ()
+    ) -> None:
+        """Store how many nodes are covered, and which, when that changed."""
         with self._lock:
             nodes = Nodes(expected=expected, connected=connected)
-            if nodes == self._nodes or self._ended:
+            changed = tuple(one for one in coverage if self._coverage.get(one.name) != one)
+            if (nodes == self._nodes and not changed) or self._ended:
                 return
             self._nodes = nodes
-            self._step(StateChange(state=self.state, at=now_ns(), nodes=nodes))
+            self._coverage |= {one.name: one for one in changed}
+            self._step(
+                StateChange(state=self.state, at=now_ns(), nodes=nodes, coverage=changed or None)
+            )
 
     def started(self) -> None:
         """The gadget runs."""

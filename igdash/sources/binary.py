@@ -113,6 +113,10 @@ class BinarySource:
         except SourceError:
             return False
 
+    def describe(self, gadget: str) -> Gadget | None:  # noqa: ARG002
+        """A binary prints events, not what it knows of a gadget: the catalogue has to do."""
+        return None
+
     def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:
         """Start the gadget. Raises `SourceError` when the command cannot be run."""
         gadget = self._gadget(spec)

@@ -130,6 +130,10 @@ class ReplaySource:
         """A replay can always begin anew."""
         return True
 
+    def describe(self, gadget: str) -> Gadget | None:  # noqa: ARG002
+        """A recording holds events only: the catalogue has to do."""
+        return None
+
     def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:
         """Start the replay. Raises `SourceError` when there is no such recording."""
         match = matcher(spec.target)

@@ -18,6 +18,7 @@ from igdash.store.tables import (
     losses,
     malformed,
     origins,
+    session_nodes,
     session_origin,
     sessions,
     ticks,
@@ -32,6 +33,7 @@ _SLICED: Final[tuple[tuple[Table, Column[int]], ...]] = (
     (losses, losses.c.sec),
     (logs, logs.c.n),
     (session_origin, session_origin.c.origin_id),
+    (session_nodes, session_nodes.c.since),
 )
 
 

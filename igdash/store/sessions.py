@@ -11,9 +11,11 @@ from sqlalchemy import ColumnElement, Engine, Integer, and_, case, cast, func, o
 
 from igdash.domain.errors import AmbiguousSession, InvalidQuery, SessionNotFound
 from igdash.domain.gadgets import DataSource
+from igdash.domain.nodes import NodeStatus
 from igdash.domain.queries import SessionPage, SessionQuery, SessionSort
 from igdash.domain.sessions import Session, SessionId, SessionState
 from igdash.domain.times import NS, now_ns
+from igdash.store.coverage import read_coverage
 from igdash.store.errors import translated
 from igdash.store.lookup import session_row
 from igdash.store.rates import rate_column
@@ -125,6 +127,11 @@ class StoredSessions:
                 return ()
             text = conn.execute(select(fields.c.sources).where(fields.c.id == row.schema_id))
             return load_sources(text.scalar_one())
+
+    def coverage(self, session: SessionId) -> tuple[NodeStatus, ...]:
+        """Return each node the session covers or covered, by name. Raises `SessionNotFound`."""
+        with translated("cannot read the session's nodes"), self._engine.connect() as conn:
+            return read_coverage(conn, session_row(conn, session).id)
 
     def totals(self) -> Mapping[str, int]:
         """Return counts over all sessions."""

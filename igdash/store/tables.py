@@ -177,6 +177,19 @@ session_origin: Final = Table(
     PrimaryKeyConstraint("session_id", "origin_id", name="pk_session_origin"),
 )
 
+session_nodes: Final = Table(
+    "session_nodes",
+    metadata,
+    Column("session_id", Integer, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("since", BigInteger, nullable=False),
+    _text("reason"),
+    _text("version"),
+    PrimaryKeyConstraint("session_id", "node", name="pk_session_nodes"),
+)
+"""Each node that a session covers or covered, where its source tells."""
+
 losses: Final = Table(
     "losses",
     metadata,

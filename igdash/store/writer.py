@@ -19,6 +19,7 @@ from igdash.domain.ports import ResumePoint, SessionBatch
 from igdash.domain.sessions import NewSession, Session, SessionId, SessionState, StateChange
 from igdash.domain.times import now_ns
 from igdash.store import bulk, purge, records
+from igdash.store.coverage import write_coverage
 from igdash.store.engine import is_sqlite, shown, sqlite_path, writer_engine
 from igdash.store.errors import translated
 from igdash.store.lock import AdvisoryLock, FileLock
@@ -96,6 +97,7 @@ class Writer:
             conn.execute(
                 update(sessions).where(sessions.c.id == row["id"]).values(_changed(row, change))
             )
+            write_coverage(conn, row["id"], change.coverage or ())
             return session_from(_row(conn, session), now_ns())
 
     def append(self, batches: Sequence[SessionBatch]) -> Sequence[Advance]:

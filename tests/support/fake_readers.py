@@ -10,6 +10,7 @@ from igdash.domain.errors import EventNotFound, SessionNotFound, StoreBusy
 from igdash.domain.events import Event, LogLine, Malformed, Tick
 from igdash.domain.gadgets import DataSource
 from igdash.domain.losses import Loss
+from igdash.domain.nodes import NodeStatus
 from igdash.domain.queries import Bucket, EventPage, EventRange, SessionPage, SessionQuery, TickPage
 from igdash.domain.sessions import Session, SessionId, SessionSpec, SessionState
 
@@ -23,6 +24,7 @@ class FakeReaders:
         self.lost: dict[SessionId, list[Loss]] = {}
         self.tick_rows: dict[SessionId, list[Tick]] = {}
         self.sources: tuple[DataSource, ...] = ()
+        self.nodes: tuple[NodeStatus, ...] = ()
         self.reads = 0
         self.broken = False
 
@@ -102,6 +104,9 @@ class FakeReaders:
 
     def schema(self, session: SessionId) -> tuple[DataSource, ...]:
         return self.sources
+
+    def coverage(self, session: SessionId) -> tuple[NodeStatus, ...]:
+        return self.nodes
 
     def totals(self) -> Mapping[str, int]:
         if self.broken:
