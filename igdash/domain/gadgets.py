@@ -6,8 +6,8 @@ texts for people come from igdash's catalogue.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -67,6 +67,22 @@ class DataSource:
     array: bool = False
     fields: tuple[Field, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+def merged_sources(schemas: Iterable[tuple[DataSource, ...]]) -> tuple[DataSource, ...]:
+    """Return one set of data sources for several, the first of them winning where they differ.
+
+    Fields that only a later one has come last, so that no column is missing.
+    """
+    merged: dict[str, DataSource] = {}
+    for sources in schemas:
+        for source in sources:
+            known = merged.setdefault(source.name, source)
+            names = {one.name for one in known.fields}
+            more = tuple(one for one in source.fields if one.name not in names)
+            if more:
+                merged[source.name] = replace(known, fields=known.fields + more)
+    return tuple(merged.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from igdash.store.tables import (
     losses,
     malformed,
     origins,
+    session_fields,
     session_nodes,
     session_origin,
     sessions,
@@ -34,6 +35,7 @@ _SLICED: Final[tuple[tuple[Table, Column[int]], ...]] = (
     (logs, logs.c.n),
     (session_origin, session_origin.c.origin_id),
     (session_nodes, session_nodes.c.since),
+    (session_fields, session_fields.c.n),
 )
 
 
@@ -67,6 +69,8 @@ def _slice(conn: Connection, table: Table, key: Column[int], session: int, rows:
 
 
 def _delete_unused(conn: Connection) -> None:
-    conn.execute(delete(fields).where(~exists().where(sessions.c.schema_id == fields.c.id)))
+    started_with = exists().where(sessions.c.schema_id == fields.c.id)
+    told = exists().where(session_fields.c.fields_id == fields.c.id)
+    conn.execute(delete(fields).where(~started_with, ~told))
     used = select(session_origin.c.origin_id).distinct()
     conn.execute(delete(origins).where(origins.c.id.not_in(used)))

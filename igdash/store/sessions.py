@@ -19,9 +19,10 @@ from igdash.store.coverage import read_coverage
 from igdash.store.errors import translated
 from igdash.store.lookup import session_row
 from igdash.store.rates import rate_column
-from igdash.store.rows import MAX_INT, clamp, clean, load_sources, session_from
+from igdash.store.rows import MAX_INT, clamp, clean, session_from
+from igdash.store.schemas import session_sources
 from igdash.store.sizes import database_bytes
-from igdash.store.tables import activity, fields, sessions
+from igdash.store.tables import activity, sessions
 
 _c = sessions.c
 _VISIBLE: Final = _c.deleted_at.is_(None)
@@ -120,13 +121,10 @@ class StoredSessions:
         return answer
 
     def schema(self, session: SessionId) -> tuple[DataSource, ...]:
-        """Return the data sources stored with the session. Raises `SessionNotFound`."""
+        """Return the columns the session has. Raises `SessionNotFound`."""
         with translated("cannot read the session's fields"), self._engine.connect() as conn:
             row = session_row(conn, session)
-            if row.schema_id is None:
-                return ()
-            text = conn.execute(select(fields.c.sources).where(fields.c.id == row.schema_id))
-            return load_sources(text.scalar_one())
+            return session_sources(conn, row.id, row.schema_id)
 
     def coverage(self, session: SessionId) -> tuple[NodeStatus, ...]:
         """Return each node the session covers or covered, by name. Raises `SessionNotFound`."""

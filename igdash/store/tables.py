@@ -102,6 +102,19 @@ fields: Final = Table(
 )
 """Data sources with their fields as JSON, each distinct set once."""
 
+session_fields: Final = Table(
+    "session_fields",
+    metadata,
+    Column("session_id", Integer, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("ts", BigInteger, nullable=False),
+    _text("node"),
+    Column("fields_id", Integer, nullable=False),
+    PrimaryKeyConstraint("session_id", "n", name="pk_session_fields"),
+)
+"""The distinct schemas that a session's streams told, numbered as they came. The one in `sessions`
+is what was expected at the start, and counts only until the first of these."""
+
 origins: Final = Table(
     "origins",
     metadata,

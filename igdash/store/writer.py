@@ -27,8 +27,9 @@ from igdash.store.migrate import require_head
 from igdash.store.origins import Interner
 from igdash.store.rates import ENDED, Window, advance
 from igdash.store.rollups import Rollup
-from igdash.store.rows import clamp, clean, dump, dump_sources, session_from, session_values
-from igdash.store.tables import fields, sessions, ticks
+from igdash.store.rows import clamp, clean, dump, session_from, session_values
+from igdash.store.schemas import add_schemas, fields_id
+from igdash.store.tables import sessions, ticks
 
 _COUNTERS: Final = (
     "last_seq",
@@ -87,7 +88,9 @@ class Writer:
         """Store a new session in state `starting`. A second try of the same one changes nothing."""
         with self._transaction("cannot store the session") as conn:
             if not _stored(conn, session):
-                conn.execute(insert(sessions), session_values(session, _schema_id(conn, session)))
+                conn.execute(
+                    insert(sessions), session_values(session, fields_id(conn, session.sources))
+                )
             return session_from(_row(conn, session.id), now_ns())
 
     def change(self, session: SessionId, change: StateChange) -> Session:
@@ -186,6 +189,8 @@ class Writer:
             state["last_seq"] = base + len(events)
             state["event_count"] += len(events)
             state["byte_count"] += sum([event.size for event in events])
+        if decoded.schemas:
+            add_schemas(conn, session, decoded.schemas)
         state["lost"] += records.add_losses(conn, session, decoded.losses)
         state["logs"] += records.add_logs(conn, session, state["logs"], decoded.logs)
         state["malformed"] += records.add_malformed(
@@ -224,17 +229,6 @@ def _row(conn: Connection, session: SessionId) -> RowMapping:
     if row is None:
         raise SessionNotFound(f"there is no session {session[:64]!r}")
     return row
-
-
-def _schema_id(conn: Connection, session: NewSession) -> int | None:
-    if not session.sources:
-        return None
-    key, text = dump_sources(session.sources)
-    found = conn.execute(select(fields.c.id).where(fields.c.hash == key)).scalar()
-    if found is None:
-        made = insert(fields).values(hash=key, sources=text).returning(fields.c.id)
-        found = conn.execute(made).scalar_one()
-    return int(found)
 
 
 def _changed(row: RowMapping, change: StateChange) -> dict[str, Any]:

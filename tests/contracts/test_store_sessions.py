@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from igdash.domain.errors import AmbiguousSession, InvalidQuery, SessionNotFound, StoreError
+from igdash.domain.events import Schema
 from igdash.domain.gadgets import DataSource, Field
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.queries import EventRange, SessionQuery, SessionSort
@@ -93,6 +94,25 @@ def test_fields_come_back_and_are_kept_once(store: Store) -> None:
     assert schema(one) == schema(two) == sources
     assert schema(three) == ()
     assert store.sql("SELECT count(*) FROM fields") == [(1,)]
+
+
+def test_schemas_that_streams_tell_replace_the_expected_one(store: Store) -> None:
+    def source(*names: str) -> tuple[DataSource, ...]:
+        return (DataSource(name="tcp", fields=tuple(Field(name=name) for name in names)),)
+
+    def tell(*names: str) -> None:
+        store.add(one, schemas=(Schema(ts=T0, node="n\0", sources=source(*names)),))
+
+    one, other = store.create(sources=source("guess")).id, store.create(sources=source("guess")).id
+    schema = store.reader.sessions.schema
+    tell("a", "b")
+    assert schema(one) == source("a", "b")
+    tell("b", "c")
+    tell("a", "b")
+    store.add(one, schemas=(Schema(ts=T0, node="", sources=()),))
+    assert schema(one) == source("b", "c", "a")
+    assert store.sql("SELECT n, node FROM session_fields") == [(1, "n�"), (2, "n�")]
+    assert schema(other) == source("guess")
 
 
 def test_a_life_from_start_to_stop(store: Store) -> None:

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from igdash.domain.errors import AlreadyRunning, SessionNotFound, StoreError
-from igdash.domain.events import NewTick
+from igdash.domain.events import NewTick, Schema
+from igdash.domain.gadgets import DataSource
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.queries import EventRange
 from igdash.domain.sessions import SessionId
@@ -21,6 +22,7 @@ PER_SESSION = (
     "activity",
     "activity_origin",
     "session_origin",
+    "session_fields",
     "losses",
     "logs",
     "malformed",
@@ -30,10 +32,11 @@ PER_SESSION = (
 def fill(store: Store, count: int, **origin: str) -> SessionId:
     session = store.create().id
     loss = Loss(node="n", start=T0, end=T0, count=3, cause=LossCause.KERNEL)
+    schema = Schema(ts=T0, node="n", sources=(DataSource(name=f"s{session}"),))
     tick = NewTick(ts=T0, node="n", source="s", first=0, events=1)
     for start in range(0, count, 100):
         events = [event(ts=T0 + i * NS, **origin) for i in range(start, min(count, start + 100))]
-        store.add(session, *events, losses=(loss,), ticks=(tick,))
+        store.add(session, *events, losses=(loss,), ticks=(tick,), schemas=(schema,))
     return session
 
 
