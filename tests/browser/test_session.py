@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Sequence
 
@@ -378,6 +379,12 @@ class TestUnknown:
         painted(page, id_)
         assert page.js("document.getElementById('session-problem').hidden")
 
+    def test_a_session_deleted_while_it_is_looked_at(self, page: Page, side: Web) -> None:
+        id_ = started(side, 3)
+        see(page, id_)
+        side.control.delete(id_)
+        page.wait(lambda: "There is no such session" in page.text("#session-problem"))
+
     def test_an_unknown_event(self, page: Page, side: Web) -> None:
         id_ = started(side, 3)
         see(page, id_, "?seq=99")
@@ -407,6 +414,23 @@ def test_a_click_on_a_bar_shows_that_time(page: Page, side: Web) -> None:
     page.wait("document.querySelector('#session-grid .ag-row.s-selected')")
     selected = int(page.js("new URL(location).searchParams.get('seq')"))
     assert 20 <= selected <= 35
+
+
+def test_a_stray_time_does_not_squeeze_the_histogram(page: Page, side: Web) -> None:
+    id_ = started(side)
+    now = now_ns()
+    side.control.add(id_, [tcp(n) for n in range(10)], ts=[1, *[now + n * NS for n in range(9)]])
+    side.control.end(id_, SessionState.STOPPED, "")
+    see(page, id_)
+    page.wait("document.querySelector('.s-bars').getAttribute('d').length > 20")
+    page.js("document.querySelector('.s-plot').focus() || 1")
+    page.keys(Keys.ARROW_LEFT)
+    said = page.js("document.querySelector('.s-plot').getAttribute('aria-valuetext')")
+    begin, end = (
+        int(h) * 3600 + int(m) * 60 + int(s)
+        for h, m, s in re.findall(r"(\d\d):(\d\d):(\d\d)", said)
+    )
+    assert (end - begin) % 86_400 <= 60, said
 
 
 # ---------------------------------------------------------------- switching
@@ -443,6 +467,14 @@ def test_answers_of_another_session_are_never_painted(page: Page, side: Web) -> 
         page.js(f"igdash.nav('/sessions/{one}') || 1")
         painted(page, one)
         assert pids(page)[0] == "150"
+
+
+def test_a_short_id_is_enough(page: Page, side: Web) -> None:
+    id_ = started(side, 3)
+    page.open(f"/sessions/{id_[:8]}?seq=2")
+    painted(page, id_)
+    page.wait(lambda: page.text("#session-drawer h2") == "Event #2")
+    assert page.path == f"/sessions/{id_}?seq=2"
 
 
 def test_back_and_reload_show_the_same(page: Page, side: Web) -> None:

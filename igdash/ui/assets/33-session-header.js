@@ -9,7 +9,7 @@
   const DOTS = { starting: 'wait', running: '', stopping: 'wait', stopped: 'stop', interrupted: 'warn', failed: 'err' };
   const STATES = { starting: 'starting', running: 'running', stopping: 'stopping', stopped: 'stopped', interrupted: 'interrupted', failed: 'failed' };
   const FORMATS = [['JSONL', 'format=jsonl', 'one event per line, with seq, time and node'],
-    ['JSONL as ig prints it', 'format=jsonl&plain=1', 'only the gadget’s own lines'],
+    ['JSONL as ig prints it', 'format=jsonl&plain=true', 'only the gadget’s own lines'],
     ['CSV', 'format=csv', 'flattened columns for spreadsheets']];
   let ui = null, clock = 0, asking = 0;
 

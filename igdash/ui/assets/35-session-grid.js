@@ -19,7 +19,10 @@
   /* ---------------------------------------------------------------- rows by seq */
 
   function keep(rows) {
-    for (const row of rows) g.rows.set(row.seq, row);
+    for (const row of rows) {
+      g.rows.delete(row.seq); // the newest in the map's order are kept longest
+      g.rows.set(row.seq, row);
+    }
     if (g.rows.size <= KEEP) return;
     let drop = g.rows.size - KEEP;
     for (const seq of g.rows.keys()) {
@@ -206,13 +209,13 @@
   function select(seq) {
     const before = g.selected;
     if (before === seq) return;
+    if (following()) g.mark = g.head;
     g.selected = seq;
     ig.setParam('seq', seq);
     const nodes = [before, seq].filter((one) => one !== null).map((one) => api.getDisplayedRowAtIndex(indexOf(one))).filter(Boolean);
     if (nodes.length > 0) api.redrawRows({ rowNodes: nodes });
     core.emit('select', seq);
     if (seq === null) {
-      if (g.mark === 0) g.mark = g.head;
       if (g.atTop && !g.paused && !g.ticks && g.latest > g.head) core.quiet(goLive());
     } else if (g.ticks) core.emit('hold');
     view.histogram.mark();

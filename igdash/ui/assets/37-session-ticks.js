@@ -124,6 +124,7 @@
       if (page.ticks.length > 0 && page.ticks[0].first_seq > seq) high = middle - 1;
       else low = middle;
     }
+    if (view.grid.state.selected !== null) view.grid.select(null);
     t.follow = false;
     t.at = low;
     ig.setParam('tick', low);
