@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_used_is_one_clear_line(serving: Serving):
     (serving.folder / "file").touch()
     done = refused(serving, "--store", f"sqlite:///{serving.folder}/file/x.db")
     assert done.returncode == 1
-    assert "store.state_dir: cannot use the folder" in done.stderr
+    assert "store.url: cannot use the folder" in done.stderr
 
 
 def test_children_end_when_their_parent_is_killed(serving: Serving):
