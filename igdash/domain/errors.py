@@ -34,6 +34,10 @@ class InvalidQuery(IgdashError):
         super().__init__(f"{field}: {why}")
 
 
+class QueryCancelled(IgdashError):
+    """The one who asked does not wait for the answer any more."""
+
+
 class NotFound(IgdashError):
     """There is no such thing."""
 
@@ -92,3 +96,11 @@ class SettingsError(IgdashError):
 
 class ReaderLagging(IgdashError):
     """A live reader fell behind what the hub keeps in memory; it reads on from the store."""
+
+
+class QueryBusy(IgdashError):
+    """Too many questions to the history are being answered; trying again in a moment helps."""
+
+
+class QueryCancelled(IgdashError):
+    """Nobody waits for the answer any more."""

@@ -11,12 +11,29 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from igdash.domain.chunks import Chunk
-from igdash.domain.control import Advance, CollectorStats
+from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import Environment, EnvironmentStatus
 from igdash.domain.events import Decoded, Event, LogLine, Malformed
+from igdash.domain.filters import Filter
 from igdash.domain.gadgets import DataSource, Gadget
 from igdash.domain.losses import Loss
-from igdash.domain.queries import Bucket, EventPage, EventRange, SessionPage, SessionQuery, TickPage
+from igdash.domain.nodes import NodeStatus
+from igdash.domain.queries import (
+    Bucket,
+    Budget,
+    Counted,
+    EventPage,
+    EventQuery,
+    EventRange,
+    FieldStats,
+    QueryPage,
+    SessionPage,
+    SessionQuery,
+    SplitHistogram,
+    TickPage,
+    Top,
+    Where,
+)
 from igdash.domain.sessions import NewSession, Session, SessionId, SessionSpec, StateChange
 
 # ---------------------------------------------------------------- reading the history
@@ -43,7 +60,14 @@ class SessionReader(Protocol):
         """Return events per equal slice of `[start, end)` ns for each session asked for."""
 
     def schema(self, session: SessionId) -> tuple[DataSource, ...]:
-        """Return the data sources stored with the session. Raises `SessionNotFound`."""
+        """Return the data sources of the session: as its own streams told them, one set for all of
+        them with the newest first, else as expected at its start. Raises `SessionNotFound`."""
+
+    def coverage(self, session: SessionId) -> tuple[NodeStatus, ...]:
+        """Return each node the session covers or covered, by name; empty where nothing told.
+
+        Raises `SessionNotFound`.
+        """
 
     def totals(self) -> Mapping[str, int]:
         """Return counts over all sessions: `sessions`, `running`, `events`, `lost`, `bytes`,
@@ -82,6 +106,59 @@ class EventReader(Protocol):
         Without bounds: over the session's life (started … stopped or now); then events whose own
         time lies outside are counted in the first or last bar, so the bars always sum to `events`.
         """
+
+
+class QueryReader(Protocol):
+    """Questions with a filter over the whole history of a session. Thread-safe.
+
+    Nothing is held between calls or while a call works: it reads blocks of events, each its own
+    short transaction, and returns what it covered when its budget is used up (`Scope`). Answers
+    are about the events stored when the call began. A second engine beside SQL has its place here.
+
+    Every method raises `SessionNotFound` for an unknown or deleted session, `QueryCancelled` once
+    `budget.cancelled()` is true, and `InvalidQuery` for a foreign cursor or a regular expression
+    that is not one.
+    """
+
+    def page(self, session: SessionId, query: EventQuery, budget: Budget) -> QueryPage:
+        """Return one page of the events that match."""
+
+    def stream(self, session: SessionId, where: Where, budget: Budget) -> Iterator[Sequence[Event]]:
+        """Yield all events that match upwards in blocks. `budget.seconds` is not looked at."""
+
+    def neighbours(self, session: SessionId, seq: int, where: Where, limit: int) -> QueryPage:
+        """Return up to `limit` matching events on each side of `seq`, with it in the middle.
+
+        Raises `EventNotFound`. `next` is empty; at most two seconds.
+        """
+
+    def at_time(self, session: SessionId, ts: int) -> int | None:
+        """Return the first seq whose event's own time is `ts` (ns) or later; None: there is none."""
+
+    def count(self, session: SessionId, where: Where, budget: Budget) -> Counted:
+        """Count the events that match."""
+
+    def histogram(
+        self, session: SessionId, where: Where, *, buckets: int, split: str, budget: Budget
+    ) -> SplitHistogram:
+        """Return `buckets` equal bars over `where`'s times, split by the values at a path ("" = not).
+
+        Without times: over the session's life, and events outside it are in the first or last bar.
+        """
+
+    def top(
+        self, session: SessionId, path: str, where: Where, *, limit: int, budget: Budget
+    ) -> Top:
+        """Return the most frequent values at `path` among the events that match."""
+
+    def stats(self, session: SessionId, path: str, where: Where, budget: Budget) -> FieldStats:
+        """Return the quantiles of the numbers at `path` among the events that match."""
+
+    def matcher(self, filter: Filter) -> Callable[[Event], bool]:
+        """Return the same test for events that were not read from here (live ones)."""
+
+    def pattern_problem(self, pattern: str) -> str:
+        """Return why `pattern` is no regular expression that is taken here, or ""."""
 
 
 class RecordReader(Protocol):
@@ -175,8 +252,8 @@ class Sink(Protocol):
     def chunk(self, chunk: Chunk) -> None:
         """Take bytes. Returns once they are in the spool, or were counted as lost; never raises."""
 
-    def nodes(self, *, expected: int, connected: int) -> None:
-        """Tell how many nodes are covered now."""
+    def nodes(self, *, expected: int, connected: int, coverage: Sequence[NodeStatus] = ()) -> None:
+        """Tell how many nodes are covered now, and which, where that is known."""
 
     def started(self) -> None:
         """The gadget runs: the session is `running`."""
@@ -212,6 +289,13 @@ class Source(Protocol):
 
     def restartable(self, spec: SessionSpec) -> bool:
         """Whether an interrupted session of this spec may be run again by itself."""
+
+    def describe(self, gadget: str) -> Gadget | None:
+        """Return a gadget (or image reference) as this environment itself describes it.
+
+        None: this way in has no metadata of its own, the catalogue's are all there is. Raises
+        `SourceError` when it cannot be asked now. May take minutes: an overloaded node took two.
+        """
 
     def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:
         """Start the gadget. Raises `SourceError` when it cannot be started at all (missing binary,
@@ -250,6 +334,19 @@ class Control(Protocol):
 
     def environments(self) -> Sequence[EnvironmentStatus]:
         """Return what the collector knows of each environment."""
+
+    def test(self, environment: str) -> EnvironmentStatus:
+        """Ask the environment anew and return what it says; may take some seconds.
+
+        Raises `EnvironmentNotFound`.
+        """
+
+    def describe(self, environment: str, gadget: str, wait: float) -> Description:
+        """Return what the environment itself says of a gadget, as far as known within `wait` s.
+
+        Asking goes on behind when it takes longer: ask again. Raises `EnvironmentNotFound`,
+        `GadgetNotFound`, and `InvalidSpec` for an image that is not allowed.
+        """
 
     def stats(self) -> CollectorStats:
         """Return how the collector is doing."""
