@@ -34,10 +34,6 @@ class InvalidQuery(IgdashError):
         super().__init__(f"{field}: {why}")
 
 
-class QueryCancelled(IgdashError):
-    """The one who asked does not wait for the answer any more."""
-
-
 class NotFound(IgdashError):
     """There is no such thing."""
 
