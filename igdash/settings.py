@@ -148,7 +148,6 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "log": LogSettings,
 }
 
-LATER_KINDS: Final = ("kubernetes",)
 _COMMAND: Final = {"ig": ("ig",), "kubectl-gadget": ("kubectl-gadget",)}
 _ENVIRONMENT_FIELDS: Final = {f.name: f for f in fields(Environment)}
 
@@ -350,8 +349,6 @@ def _environment(entry: Mapping[str, Any], number: int, base: Path) -> Environme
     name, kind = entry.get("name"), str(entry.get("kind"))
     if not isinstance(name, str) or not name.strip():
         raise SettingsError(f"{at}.name: must be a text that is not empty")
-    if kind in LATER_KINDS:
-        raise SettingsError(f"{at}.kind: this version does not support {kind!r} yet")
     if kind not in ENVIRONMENT_KEYS:
         raise SettingsError(
             f"{at}.kind: must be one of {', '.join(ENVIRONMENT_KEYS)}, not {kind!r}"
@@ -397,6 +394,12 @@ def _complete_daemon(made: Environment, at: str, base: Path) -> Environment:
     return replace(made, tls_ca=ca, tls_cert=cert, tls_key=key)
 
 
+def _complete_kubernetes(made: Environment, at: str, base: Path) -> Environment:
+    if not made.gadget_namespace:
+        raise SettingsError(f"{at}.gadget_namespace: must name a namespace")
+    return replace(made, kubeconfig=_below(base, made.kubeconfig)) if made.kubeconfig else made
+
+
 def _below(base: Path, path: str) -> str:
     return str((base / Path(path).expanduser()).absolute())
 
@@ -406,6 +409,7 @@ _COMPLETE: Final[Mapping[EnvironmentKind, Callable[[Environment, str, Path], Env
     EnvironmentKind.KUBECTL_GADGET: _complete_binary,
     EnvironmentKind.REPLAY: _complete_replay,
     EnvironmentKind.IG_DAEMON: _complete_daemon,
+    EnvironmentKind.KUBERNETES: _complete_kubernetes,
 }
 
 

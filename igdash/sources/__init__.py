@@ -24,4 +24,8 @@ def make_source(environment: Environment, orphans: Orphans | None = None) -> Sou
         from igdash.sources.native.daemon import DaemonSource
 
         return DaemonSource(environment)
+    if environment.kind is EnvironmentKind.KUBERNETES:
+        from igdash.sources.native.kubernetes import KubernetesSource
+
+        return KubernetesSource(environment)
     return BinarySource(environment, load_catalogue(), orphans)

@@ -129,7 +129,10 @@ def load_text(text: str) -> settings.Settings:
         ('[store]\nurl = "postgresql://host:port/db"', "store.url: .* is not a URL"),
         ('[[environments]]\nkind = "ig"', r"environments\[0\].name: must be"),
         ('[[environments]]\nname = "a"', r"environments\[0\].kind: must be one of"),
-        ('[[environments]]\nname = "a"\nkind = "kubernetes"', "does not support 'kubernetes' yet"),
+        (
+            '[[environments]]\nname = "a"\nkind = "kubernetes"\ngadget_namespace = ""',
+            r"\[0\].gadget_namespace: must name",
+        ),
         ('[[environments]]\nname = "a"\nkind = "ig-daemon"', r"\[0\].address: '' is no address"),
         (DAEMON + 'address = "http://h:1"', "such as unix:///var/run/ig/ig.socket or tcp://host"),
         (DAEMON + 'address = "tcp://h"', r"\[0\].address: 'tcp://h' is no address"),
@@ -190,6 +193,16 @@ def test_a_daemon_from_the_file(tmp_path: Path):
     assert found.tls_ca == str(tmp_path / "ca.pem")
     assert (found.tls_cert, found.tls_key) == ("/c.pem", str(Path("~/k.pem").expanduser()))
     assert (found.tls_server_name, found.host) == ("ig", False)
+
+
+def test_a_cluster_from_the_file(tmp_path: Path):
+    text = '[[environments]]\nname = "a"\nkind = "kubernetes"\n'
+    (found,) = settings.load(write(tmp_path, text), environ=EMPTY).environments
+    assert (found.kind, found.kubeconfig, found.context) == (EnvironmentKind.KUBERNETES, "", "")
+    text += 'kubeconfig = "kube/config"\ncontext = "prod"\ngadget_namespace = "ig"\n'
+    (found,) = settings.load(write(tmp_path, text), environ=EMPTY).environments
+    assert found.kubeconfig == str(tmp_path / "kube" / "config")
+    assert (found.context, found.gadget_namespace) == ("prod", "ig")
 
 
 def test_environments_from_variables(tmp_path: Path):

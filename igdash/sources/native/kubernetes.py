@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
+from igdash.domain.commands import check_spec, run_argv
 from igdash.domain.environments import Environment, EnvironmentStatus, Health
 from igdash.domain.errors import SourceError
-from igdash.domain.gadgets import Gadget
+from igdash.domain.gadgets import Delivery, Gadget
+from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.ports import Sink, Stream
 from igdash.domain.sessions import SessionId, SessionSpec
-from igdash.sources.native.client import GrpcClient, GrpcFailure
-from igdash.sources.native.cluster import Cluster
+from igdash.domain.times import now_ns
+from igdash.sources.catalogue import load_catalogue
+from igdash.sources.native.client import GrpcFailure
+from igdash.sources.native.cluster import Cluster, Pod
 from igdash.sources.native.daemon import (
     STATUS_SECONDS,
     ask_info,
@@ -22,14 +27,20 @@ from igdash.sources.native.daemon import (
     image_of,
     known_gadget,
     shared_loop,
+    wanted_of,
 )
-from igdash.sources.native.describe import KUBERNETES, described, wire_params
+from igdash.sources.native.describe import KUBERNETES, described
+from igdash.sources.native.reading import log_chunk
 from igdash.sources.native.runs import INFO_SECONDS, Wanted
 from igdash.sources.native.stream import NativeStream
+from igdash.sources.process import cause_first
 
 LISTED_SECONDS: Final = 10.0
+"""How long a first look at the cluster may take before it counts as not answering yet."""
 GONE_AFTER_SECONDS: Final = 300.0
 """A node without a gadget pod for this long counts as gone for good."""
+_ASKED: Final = 3
+"""Nodes asked for the version before giving up for now."""
 
 
 class KubernetesSource:
@@ -40,6 +51,7 @@ class KubernetesSource:
         self._lock = threading.Lock()
         self._cluster: Cluster | None = None
         self._version = ""
+        self._version_of: Mapping[str, Pod] = {}
 
     def cluster(self) -> Cluster:
         """Return the cluster; watching begins at the first use, and this waits for its first list."""
@@ -48,34 +60,47 @@ class KubernetesSource:
             if self._cluster is None:
                 self._cluster = Cluster(self.environment)
             self._cluster.begin()
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LISTED_SECONDS):
-                    await self._cluster.answered.wait()
-            except TimeoutError:
-                pass
+                    await self._cluster.answered()
             return self._cluster
 
         with self._lock:
             return shared_loop().run(begun()).result(LISTED_SECONDS * 2)
 
+    def close(self) -> None:
+        """Stop watching; a later use begins anew."""
+        with self._lock:
+            cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            shared_loop().run(cluster.close()).result(LISTED_SECONDS)
+
     def status(self) -> EnvironmentStatus:
-        """Return what the watch knows, and the version one of the pods tells."""
+        """Return what the watches know, and the version that one of the pods tells."""
         cluster = self.cluster()
-        nodes = tuple(sorted(cluster.pods))
-        if nodes and not self._version:
-            self._version = shared_loop().run(self._ask_version(cluster, nodes)).result(60)
+        return shared_loop().run(self._status(cluster)).result(STATUS_SECONDS * 2 * (_ASKED + 1))
+
+    async def _status(self, cluster: Cluster) -> EnvironmentStatus:
+        cluster.begin_suggestions()
+        pods = dict(cluster.pods)
+        if not self._version or pods.keys() != self._version_of.keys():
+            self._version, self._version_of = await self._ask_version(cluster, pods), pods
         return EnvironmentStatus(
             name=self.environment.name,
             kind=self.environment.kind,
             health=Health.DOWN if cluster.trouble else Health.UP,
             reason=cluster.trouble,
             version=self._version,
-            nodes=nodes,
+            nodes=tuple(sorted(pods)),
             suggestions=cluster.suggestions(),
+            coverage=tuple(_node_status(cluster, pod) for _, pod in sorted(pods.items())),
+            next_try=cluster.next_try() or 0,
+            rights=cluster.missing_rights(),
         )
 
-    async def _ask_version(self, cluster: Cluster, nodes: tuple[str, ...]) -> str:
-        for node in nodes[:3]:
+    async def _ask_version(self, cluster: Cluster, pods: Mapping[str, Pod]) -> str:
+        running = [node for node, pod in sorted(pods.items()) if pod.phase == "Running"]
+        for node in running[:_ASKED]:
             try:
                 async with asyncio.timeout(STATUS_SECONDS * 2):
                     return await ask_version(partial(cluster.connect, node))
@@ -84,50 +109,67 @@ class KubernetesSource:
         return ""
 
     def command(self, session: SessionId, spec: SessionSpec) -> tuple[str, ...]:  # noqa: ARG002
-        """Return the `kubectl gadget` line that would run the same."""
-        context = ("--context", self.environment.context) if self.environment.context else ()
-        flags = [
-            f"--{key.rsplit('.', 1)[-1]}={value}"
-            for key, value in sorted(self._params(spec).items())
-        ]
-        image = image_of(self.environment, spec.gadget)
-        return ("kubectl", "gadget", *context, "run", image, *flags, "-o", "json")
-
-    def _params(self, spec: SessionSpec) -> dict[str, str]:
-        return wire_params(spec, known_gadget(spec.gadget), KUBERNETES)
+        """Return the `kubectl-gadget` line that would run the same."""
+        return run_argv(_catalogued(spec), spec, self.environment)
 
     def info(self, spec: SessionSpec) -> Mapping[str, str]:
-        """Return facts to store with the session."""
-        facts = {"image": image_of(self.environment, spec.gadget)}
-        if self.environment.context:
-            facts["context"] = self.environment.context
-        return facts | ({"ig version": self._version} if self._version else {})
+        """Return the image, the context, and the version if it is known already."""
+        facts = {
+            "image": image_of(self.environment, spec.gadget),
+            "context": self.environment.context,
+            "version": self._version,
+        }
+        return {key: value for key, value in facts.items() if value}
 
-    def restartable(self, spec: SessionSpec) -> bool:  # noqa: ARG002
-        """A stream can always be run again."""
-        return True
+    def restartable(self, spec: SessionSpec) -> bool:
+        """Whether running it again continues the session: not for a gadget with a single answer."""
+        known = known_gadget(spec.gadget)
+        return known is None or known.delivery not in (Delivery.ONCE, Delivery.AT_STOP)
 
     def describe(self, gadget: str) -> Gadget:
-        """Return the gadget as the cluster describes it. Raises `SourceError`."""
+        """Return the gadget as the cluster describes it. Raises `SourceError`.
+
+        May take minutes on a busy node.
+        """
         cluster = self.cluster()
-        node = next(iter(sorted(cluster.pods)), None)
+        node = next((n for n, pod in sorted(cluster.pods.items()) if pod.phase == "Running"), None)
         if node is None:
-            raise SourceError(cluster.trouble or "no gadget pod answers")
+            raise SourceError(cluster.trouble or "no gadget pod is running")
         image = image_of(self.environment, gadget)
         try:
             ask = ask_info(partial(cluster.connect, node), image)
             answer = shared_loop().run(ask).result(INFO_SECONDS + 10)
         except (GrpcFailure, TimeoutError) as error:
-            raise SourceError(f"{gadget}: {str(error) or 'no answer'}") from error
+            raise SourceError(f"{gadget}: {cause_first(str(error)) or 'no answer'}") from error
         return described(answer, known_gadget(gadget), gadget)
 
     def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:  # noqa: ARG002
-        """Start the gadget on every node the target allows, now and later."""
-        wanted = Wanted(image=image_of(self.environment, spec.gadget), params=self._params(spec))
-        return ClusterStream(self.cluster(), wanted, sink, _node_filter(spec.target.node))
+        """Start the gadget on every node that the target allows, now and later; a cluster that does
+        not answer is waited for. Raises `SourceError`."""
+        problems = check_spec(_catalogued(spec), spec, self.environment)
+        if problems:
+            raise SourceError("; ".join(f"{name}: {why}" for name, why in problems.items()))
+        wanted = wanted_of(self.environment, spec, KUBERNETES)
+        return ClusterStream(self.cluster(), wanted, sink, node_filter(spec.target.node))
 
 
-def _node_filter(text: str) -> Callable[[str], bool]:
+def _catalogued(spec: SessionSpec) -> Gadget:
+    return known_gadget(spec.gadget) or load_catalogue().get(spec.gadget)
+
+
+def _node_status(cluster: Cluster, pod: Pod) -> NodeStatus:
+    ready = pod.phase == "Running" and pod.started and not pod.ending
+    reason = "" if ready else f"the gadget pod {pod.name} is {'ending' if pod.ending else 'not up'}"
+    return NodeStatus(
+        name=pod.node,
+        state=NodeState.CONNECTED if ready else NodeState.WAITING,
+        since=cluster.since.get(pod.node, 0),
+        reason=reason,
+        version=pod.version,
+    )
+
+
+def node_filter(text: str) -> Callable[[str], bool]:
     """Return whether a node is covered: a comma list of names, `!name` excludes, empty = all."""
     words = [word.strip() for word in text.split(",") if word.strip()]
     without = {word[1:] for word in words if word.startswith("!")}
@@ -143,29 +185,80 @@ class ClusterStream(NativeStream):
     ) -> None:
         self._cluster = cluster
         self._covers = covers
+        self._pods: dict[str, Pod] = {}
         self._missing: dict[str, asyncio.TimerHandle] = {}
+        self._gone: set[str] = set()
+        self._trouble = ""
         super().__init__(shared_loop(), wanted, sink, {})
 
-    async def _begin(self, nodes: Mapping[str, Callable[[], Awaitable[GrpcClient]]]) -> None:  # noqa: ARG002
+    async def _begin(self, nodes: Mapping[str, Callable[[], object]]) -> None:  # noqa: ARG002
         self._cluster.listeners.add(self._follow)
         self._follow()
+        self._hold = False
         self._tell()
 
     def _follow(self) -> None:
-        """The set of gadget pods changed: cover new nodes, give up those that stay away."""
-        if self._stopping:
+        """Something changed in the cluster: cover new nodes, give up those that stay away."""
+        if self._stopping or self._over.is_set():
             return
-        here = {node for node in self._cluster.pods if self._covers(node)}
-        for node in here:
+        self._report()
+        here = {node: pod for node, pod in self._cluster.pods.items() if self._covers(node)}
+        for node, pod in here.items():
             if handle := self._missing.pop(node, None):
                 handle.cancel()
+            self._cover(node, pod)
+        if self._cluster.current:
+            # Not knowing the pods is no reason to believe that they are gone.
+            for node in set(self._runs) - set(here) - set(self._missing) - self._gone:
+                self._missing[node] = asyncio.get_running_loop().call_later(
+                    GONE_AFTER_SECONDS, self._give_up, node
+                )
+                self._pods.pop(node, None)
+        self._tell()
+
+    def _cover(self, node: str, pod: Pod) -> None:
+        seen, run = self._pods.get(node), self._runs.get(node)
+        if seen == pod:
+            return
+        self._pods[node] = pod
+        if run is None or node in self._gone:
+            if self._started:
+                # Marked, so that nobody takes the time before for quiet.
+                text = f"{node} joined: its events begin here"
+                self._sink.chunk(log_chunk(node, now_ns(), "info", text))
+            self._gone.discard(node)
             self.join_node(node, partial(self._cluster.connect, node))
-        if self._cluster.trouble:
-            return  # Not knowing the pods is no reason to believe that they are gone.
-        loop = asyncio.get_running_loop()
-        for node in set(self._runs) - here - set(self._missing):
-            why = f"no gadget pod on the node for {GONE_AFTER_SECONDS / 60:.0f} min"
-            self._missing[node] = loop.call_later(GONE_AFTER_SECONDS, self.drop_node, node, why)
+        elif run.state is NodeState.FAILED and (seen is None or seen.uid != pod.uid):
+            # Another pod may have what this one lacked.
+            self.join_node(node, partial(self._cluster.connect, node))
+        else:
+            run.hurry()
+
+    def _give_up(self, node: str) -> None:
+        del self._missing[node]
+        self._gone.add(node)
+        self.drop_node(node, f"no gadget pod there for {GONE_AFTER_SECONDS / 60:.0f} min")
+
+    def _report(self) -> None:
+        """Say once in the session's log that the cluster cannot be asked, and when it can again."""
+        trouble, before = self._cluster.trouble, self._trouble
+        if trouble == before:
+            return
+        self._trouble = trouble
+        level, text = ("warning", trouble) if trouble else ("info", "the cluster answers again")
+        self._sink.chunk(log_chunk("", now_ns(), level, text))
+        if not trouble:
+            for run in self._runs.values():
+                run.hurry()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """A run is over. While others may still join, the session waits for them."""
+        self._hold = not self._stopping and not self._all_ended()
+        super()._done(task)
+
+    def _all_ended(self) -> bool:
+        """Whether every run ended of its own accord, not because its node went away."""
+        return bool(self._runs.keys() - self._gone)
 
     def _finish(self) -> None:
         self._cluster.listeners.discard(self._follow)
