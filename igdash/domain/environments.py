@@ -148,6 +148,14 @@ _DAEMON: Final = {
 ENVIRONMENT_KEYS: Final[Mapping[str, Mapping[str, str]]] = {
     "ig": _BINARY,
     "ig-daemon": _DAEMON,
+    "kubernetes": {
+        "kubeconfig": "Kubeconfig file. Empty: `KUBECONFIG`, else ~/.kube/config; without one, the"
+        " account of the pod that igdash runs in.",
+        "context": "Context of the kubeconfig. Empty: its current one.",
+        "gadget_namespace": "Namespace in which Inspektor Gadget itself runs.",
+        "image_prefix": "Put before a gadget's name to make its image.",
+        "image_tag": "Put after a gadget's name, behind a colon.",
+    },
     "kubectl-gadget": _BINARY
     | {"gadget_namespace": "Namespace in which Inspektor Gadget itself runs."},
     "replay": {
