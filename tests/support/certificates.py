@@ -45,6 +45,19 @@ class Authority:
         )
         return cert, path
 
+    def lock(self, key: Path, name: str) -> Path:
+        """Write the key again with a passphrase."""
+        loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+        path = self.folder / f"{name}.key"
+        path.write_bytes(
+            loaded.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.BestAvailableEncryption(b"secret"),
+            )
+        )
+        return path
+
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, expired: bool
     ) -> x509.CertificateBuilder:

@@ -14,7 +14,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +46,12 @@ class Script:
     logs: list[tuple[int, str]] = field(default_factory=list)
     error: str = ""
     source: int | None = None
+    live: Callable[[], bytes] | None = None
+    """Makes the next message, instead of `messages`."""
+    late_error: str = ""
+    """Status UNKNOWN with this text after the schema was sent: it means not \"started\"."""
+    raw: list[pb.GadgetEvent] = field(default_factory=list)
+    """Events sent as they are after the schema."""
 
 
 def recorded(folder: Path, stream: str = "stream.jsonl") -> Script:
@@ -92,8 +98,11 @@ def played(name: str, **more: Any) -> Script:
     return Script(info=info, messages=messages, source=source, **more)
 
 
-def numbered(count: int) -> Script:
-    """Return a gadget whose rows are `{"comm":"gen","n":1}` … with n up to `count`."""
+def numbered(count: int, size: int = 3, **more: Any) -> Script:
+    """Return a gadget whose rows are `{"comm":"gen","n":1}` … with n up to `count`.
+
+    `size` is the length of `comm`.
+    """
     source = pb.DataSource(id=7, name="numbers", type=1)
     source.fields.add(name="n", fullName="n", index=0, payloadIndex=0, kind=pb.Uint64)
     source.fields.add(name="comm", fullName="comm", index=1, payloadIndex=1, kind=pb.String)
@@ -101,11 +110,30 @@ def numbered(count: int) -> Script:
     info.params.add(prefix="operator.oci.ebpf.", key="pid", defaultValue="0", typeHint="uint32")
     rows = [
         pb.GadgetData(
-            data=pb.DataElement(payload=[n.to_bytes(8, "little"), b"gen"])
+            data=pb.DataElement(payload=[n.to_bytes(8, "little"), b"gen".ljust(size, b".")])
         ).SerializeToString()
         for n in range(1, count + 1)
     ]
-    return Script(info=info, messages=rows)
+    return Script(info=info, messages=rows, **more)
+
+
+class Numbers:
+    """Events that happen once, whatever server is up to tell of them: `at` has each one's time (ns)."""
+
+    def __init__(self) -> None:
+        self.at: dict[int, int] = {}
+        self._lock = threading.Lock()
+
+    def next(self) -> bytes:
+        with self._lock:
+            n = len(self.at) + 1
+            self.at[n] = time.time_ns()
+        row = pb.DataElement(payload=[n.to_bytes(8, "little"), b"gen"])
+        return pb.GadgetData(data=row).SerializeToString()
+
+    def script(self, rate: float) -> Script:
+        """Return a script that sends so many of them a second, without an end."""
+        return numbered(0, rate=rate, live=self.next)
 
 
 class Daemon:
@@ -117,6 +145,7 @@ class Daemon:
         self.scripts = scripts
         self.requests: list[pb.GadgetRunRequest] = []
         self.offered = 0
+        self.sent = 0
         self.dropped = 0
         self.stopped = 0
         self._cut = threading.Event()
@@ -202,6 +231,9 @@ class _Manager(rpc.GadgetManagerServicer):
         yield pb.GadgetEvent(type=4, payload=script.info.SerializeToString())
         for severity, text in script.logs:
             yield pb.GadgetEvent(type=severity << 16, payload=text.encode())
+        if script.late_error:
+            context.abort(grpc.StatusCode.UNKNOWN, script.late_error)
+        yield from script.raw
         yield from self._data(script, ended)
 
     def _data(self, script: Script, ended: threading.Event) -> Iterator[pb.GadgetEvent]:
@@ -213,8 +245,9 @@ class _Manager(rpc.GadgetManagerServicer):
         def produce() -> None:
             seq, began = 0, time.monotonic()
             while not ended.is_set() and not self.daemon._cut.is_set():
-                for payload in script.messages:
-                    if ended.is_set():
+                live = iter(script.live, None) if script.live else None
+                for payload in live or script.messages:
+                    if ended.is_set() or self.daemon._cut.is_set():
                         break
                     seq += 1
                     self.daemon.offered += 1
@@ -235,3 +268,4 @@ class _Manager(rpc.GadgetManagerServicer):
         threading.Thread(target=produce, daemon=True).start()
         while (event := waiting.get()) is not None:
             yield event
+            self.daemon.sent += 1

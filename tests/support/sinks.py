@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from igdash.domain.chunks import Chunk, ChunkKind
 from igdash.domain.events import Decoded
+from igdash.domain.nodes import NodeStatus
 from igdash.sources.decode import decode_chunk
 
 
@@ -17,6 +19,7 @@ class RecordingSink:
         self.calls: list[str] = []
         self.faults: list[str] = []
         self.node_counts: list[tuple[int, int]] = []
+        self.coverage: dict[str, NodeStatus] = {}
         self.end: tuple[bool, str] | None = None
         self.over = threading.Event()
         self.changed = threading.Condition()
@@ -39,7 +42,8 @@ class RecordingSink:
         self.chunks.append(chunk)
         self._call("chunk")
 
-    def nodes(self, *, expected: int, connected: int) -> None:
+    def nodes(self, *, expected: int, connected: int, coverage: Sequence[NodeStatus] = ()) -> None:
+        self.coverage = {one.name: one for one in coverage}
         self.node_counts.append((expected, connected))
         self._call("nodes")
 

@@ -135,8 +135,12 @@ def why_down(environment: Environment, error: Exception) -> str:
     if environment.address in text:
         return text
     hint = ""
-    if not environment.tls_ca and environment.address.startswith("tcp://") and "closed" in text:
-        hint = ": does the daemon want TLS (tls_ca, tls_cert, tls_key)?"
+    if environment.address.startswith("tcp://") and ("closed" in text or "reset" in text):
+        hint = (
+            f": does the daemon accept the client certificate {environment.tls_cert!r}?"
+            if environment.tls_ca
+            else ": does the daemon want TLS (tls_ca, tls_cert, tls_key)?"
+        )
     return f"{environment.address}: {text}{hint}"
 
 

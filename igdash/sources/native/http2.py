@@ -33,6 +33,10 @@ place where a slow reader loses events, and there they are counted."""
 MAX_MESSAGE: Final = 64 * 1024 * 1024
 """Largest gRPC message taken, bytes: arrays of 20,000 rows pass the usual 4 MiB (protocol.md 3.1)."""
 
+MAX_FRAME: Final = 16_384
+"""Largest frame a peer may send: we never allowed more."""
+
+_NO_HTTP2: Final = "the peer does not speak HTTP/2 as expected"
 _FRAME_HEADER: Final = 9
 _DATA: Final = 0
 _HEADERS: Final = 1
@@ -55,6 +59,7 @@ class Status:
 
 UNAVAILABLE: Final = 14
 UNKNOWN: Final = 2
+INTERNAL: Final = 13
 CODES: Final = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
     "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
@@ -187,6 +192,8 @@ class GrpcConnection:
         with memoryview(received) as view:
             while end - at >= _FRAME_HEADER:
                 length = int.from_bytes(view[at : at + 3], "big")
+                if length > MAX_FRAME:
+                    raise TransportError(f"{_NO_HTTP2}: a frame of {length:,} bytes")
                 stop = at + _FRAME_HEADER + length
                 if stop > end:
                     break
@@ -227,7 +234,7 @@ class GrpcConnection:
         try:
             events = self._h2.receive_data(data)
         except h2.exceptions.ProtocolError as error:
-            raise TransportError(f"the peer does not speak HTTP/2 as expected: {error}") from error
+            raise TransportError(f"{_NO_HTTP2}: {error}") from error
         for event in events:
             self._event(event, touched)
 
@@ -242,7 +249,7 @@ class GrpcConnection:
         elif isinstance(event, h2.events.StreamEnded):
             self._end(
                 event.stream_id,
-                Status(UNKNOWN, "the server ended the call without a status"),
+                Status(INTERNAL, "the server ended the call without a status"),
                 touched,
             )
         elif isinstance(event, h2.events.StreamReset):

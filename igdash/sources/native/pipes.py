@@ -53,11 +53,12 @@ def context(tls: Tls) -> ssl.SSLContext:
             f"the CA certificate {tls.ca!r} cannot be read: {error.strerror}"
         ) from error
     try:
-        made.load_cert_chain(tls.cert, tls.key)
+        # The empty passphrase keeps OpenSSL from asking for one on the terminal.
+        made.load_cert_chain(tls.cert, tls.key, password="")
     except ssl.SSLError as error:
         raise SourceError(
             f"the client certificate {tls.cert!r} and key {tls.key!r} cannot be used ({error.reason}): "
-            "both must be PEM and belong together"
+            "both must be PEM, belong together, and the key must have no passphrase"
         ) from error
     except OSError as error:
         raise SourceError(f"the client key {tls.key!r} cannot be read: {error.strerror}") from error
@@ -111,11 +112,18 @@ def daemon(address: str, tls: Tls | None) -> Callable[[], Awaitable[GrpcClient]]
                 f"{address}: the server's certificate is refused: {error.verify_message}"
             ) from error
         except ssl.SSLError as error:
-            raise SourceError(f"{address}: TLS failed: {error.reason or error}") from error
+            raise SourceError(f"{address}: {_why_no_tls(error)}") from error
         except OSError as error:
             raise SourceError(f"{address}: {_why(error, host)}") from error
 
     return connect
+
+
+def _why_no_tls(error: ssl.SSLError) -> str:
+    reason = (error.reason or str(error)).replace("_", " ").lower()
+    if "wrong version number" in reason or "record layer" in reason:
+        return "the daemon does not speak TLS: leave the tls_ settings out, or start it with TLS"
+    return f"TLS failed ({reason})"
 
 
 def _why(error: OSError, host: str) -> str:

@@ -13,13 +13,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from igdash.domain.chunks import Chunk
 from igdash.domain.errors import SourceError
 from igdash.domain.gadgets import Gadget
 from igdash.domain.losses import LossCause
+from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.times import NS, now_ns
 from igdash.sources.native.client import GrpcClient, GrpcFailure
 from igdash.sources.native.describe import described, schema_key
@@ -44,15 +44,6 @@ REFUSALS: Final = 5
 """Refusals in a row after which a gadget that ran on the node is given up."""
 REFUSED: Final = frozenset({UNKNOWN, 3, 5, 12})
 """Statuses that are a "no": unknown, invalid argument, not found, unimplemented."""
-
-
-class NodeState(StrEnum):
-    """Where a node's run stands."""
-
-    WAITING = "waiting"
-    CONNECTED = "connected"
-    ENDED = "ended"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +107,7 @@ class NodeRun:
         self.node = node
         self.state = NodeState.WAITING
         self.reason = ""
+        self.since = now_ns()
         self._wanted = wanted
         self._connect = connect
         self._emit = emit
@@ -124,10 +116,20 @@ class NodeRun:
         self._stop = asyncio.Event()
         self._stop_seconds = STOP_SECONDS
         self._hurry = asyncio.Event()
-        self._absent_since = now_ns()
+        self._absent_since = self.since
         self._attempts = 0
         self._refusals = 0
         self._proven = False
+
+    @property
+    def status(self) -> NodeStatus:
+        """Where it stands, for people."""
+        return NodeStatus(name=self.node, state=self.state, since=self.since, reason=self.reason)
+
+    def _become(self, state: NodeState, reason: str = "") -> None:
+        if state is not self.state:
+            self.since = now_ns()
+        self.state, self.reason = state, reason
 
     async def work(self) -> None:
         """Run until stopped, ended or refused."""
@@ -137,9 +139,11 @@ class NodeRun:
             self._attempts += 1
             if self.state is NodeState.WAITING and not self._stop.is_set():
                 self._changed(self)
-                await self._pause(backoff.next())
+                await self._pause(backoff)
         if self.state is NodeState.WAITING:
-            self.state = NodeState.ENDED
+            if self._proven:
+                self._account("no connection to the gadget on this node")
+            self._become(NodeState.ENDED)
         self._changed(self)
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
@@ -148,14 +152,14 @@ class NodeRun:
         self._stop.set()
 
     def hurry(self) -> None:
-        """Something changed: try again now instead of waiting for the next attempt."""
+        """Something changed: try again now, and soon after, instead of waiting out the back-off."""
         self._hurry.set()
 
     def gone(self, why: str) -> None:
         """The node will not come back: end the run and account for the time without it."""
         if self.state in (NodeState.WAITING, NodeState.CONNECTED):
             self._account(f"{self.node} is gone for good ({why})")
-            self.state, self.reason = NodeState.ENDED, why
+            self._become(NodeState.ENDED, why)
             self._stop.set()
 
     # -- one connection's worth
@@ -278,7 +282,7 @@ class NodeRun:
 
     def _arrived(self, info: pb.GadgetInfo) -> None:
         again, late = self._proven, self._attempts > 0
-        self.state, self.reason = NodeState.CONNECTED, ""
+        self._become(NodeState.CONNECTED)
         if again:
             self._account("no connection to the gadget on this node")
         elif late:
@@ -301,31 +305,34 @@ class NodeRun:
         if self.state in (NodeState.ENDED, NodeState.FAILED):
             return
         if self._stop.is_set() or status.code == 0:
-            self.state = NodeState.ENDED
+            self._become(NodeState.ENDED)
             return
         refused = status.code in REFUSED
         self._refusals = self._refusals + 1 if refused else 0
         reason = cause_first(status.message or CODES[min(status.code, len(CODES) - 1)])
         if refused and (not self._proven or self._refusals > REFUSALS):
-            self.state, self.reason = NodeState.FAILED, reason
+            self._become(NodeState.FAILED, reason)
             self._log("error", status.message or reason)
             return
         if reason != self.reason or self.state is NodeState.CONNECTED:
             # Once per interruption and reason: a day without a daemon is 3,000 attempts.
             self._log("warning", f"{reason}; trying again until it works")
-        self.state, self.reason = NodeState.WAITING, reason
+        self._become(NodeState.WAITING, reason)
 
     def _log(self, level: str, text: str) -> None:
         self._emit(log_chunk(self.node, now_ns(), level, text))
 
-    async def _pause(self, seconds: float) -> None:
-        self._hurry.clear()
+    async def _pause(self, backoff: Backoff) -> None:
+        """Wait for the next attempt. What changed during the last one counts, too."""
         waits = [asyncio.ensure_future(event.wait()) for event in (self._stop, self._hurry)]
         try:
-            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=backoff.next(), return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
+        if self._hurry.is_set():
+            self._hurry.clear()
+            backoff.reset()
 
 
 def _status_of(error: Exception) -> Status:

@@ -12,9 +12,10 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 
+from igdash.domain.nodes import NodeState
 from igdash.domain.ports import Sink
 from igdash.sources.native.client import CLOSING, GrpcClient, NativeLoop
-from igdash.sources.native.runs import NodeRun, NodeState, Wanted
+from igdash.sources.native.runs import NodeRun, Wanted
 
 log = logging.getLogger(__name__)
 Connect = Callable[[], Awaitable[GrpcClient]]
@@ -87,7 +88,11 @@ class NativeStream:
         expected = [run for run in self._runs.values() if run.state is not NodeState.ENDED]
         connected = [run for run in expected if run.state is NodeState.CONNECTED]
         if expected and not self._stopping:
-            self._sink.nodes(expected=len(expected), connected=len(connected))
+            self._sink.nodes(
+                expected=len(expected),
+                connected=len(connected),
+                coverage=[run.status for run in self._runs.values()],
+            )
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
