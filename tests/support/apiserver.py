@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from aiohttp import WSMsgType, web
 
-from tests.support.certificates import Authority, make_authority
+from tests.support.certificates import Authority
 
 T = TypeVar("T")
 Rights = frozenset[tuple[str, str, str]]
@@ -64,8 +64,10 @@ class FakeApiServer:
     """The server. `used` are the (verb, resource, namespace) it was asked for, allowed or not."""
 
     def __init__(self, folder: Path, *, bookmark_every: float = 1.0) -> None:
-        self.authority: Authority = make_authority(folder / "authority")
         self.folder = folder
+        self.authority = Authority(folder)
+        self.server_files = self.authority.make("apiserver", "127.0.0.1", "localhost")
+        self.client_files = self.authority.make("igdash")
         self.tokens: dict[str, Rights] = {"good-token": ALL}
         self.cert_rights: Rights = ALL
         self.used: set[tuple[str, str, str]] = set()
@@ -108,7 +110,7 @@ class FakeApiServer:
         )
         await self._runner.setup()
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.authority.ca))
-        tls.load_cert_chain(self.authority.server, self.authority.server_key)
+        tls.load_cert_chain(*self.server_files)
         tls.verify_mode = ssl.CERT_OPTIONAL
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=tls)
         await site.start()
@@ -259,8 +261,8 @@ class FakeApiServer:
         """Write a kubeconfig with a client certificate."""
         return self.kubeconfig(
             {
-                "client-certificate": str(self.authority.client),
-                "client-key": str(self.authority.client_key),
+                "client-certificate": str(self.client_files[0]),
+                "client-key": str(self.client_files[1]),
             },
             "kubeconfig-cert",
         )
