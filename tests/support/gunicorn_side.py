@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from flask import Flask
 
 from igdash.api.options import WebOptions
-from igdash.api.server import Served, ServerOptions, serve
+from igdash.api.server import Served, ServerOptions
+from igdash.api.serving import serve
 from tests.support.web import Web, web
 
 SOCKETS = 12
