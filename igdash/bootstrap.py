@@ -57,6 +57,7 @@ class CollectRuntime:
                 max_spool_bytes=settings.collect.max_spool_mb * MIB,
                 stop_timeout=settings.collect.stop_timeout_s,
             ),
+            allowed_images=settings.gadgets.allowed_images,
             reap=orphans.reap,
         )
         self._control = ControlServer(self.collector, settings.control_path)
@@ -98,6 +99,7 @@ class WebRuntime:
             control=control_client(self._settings),
             catalogue=catalogue(),
             environments=self._settings.environments,
+            allowed_images=self._settings.gadgets.allowed_images,
         )
         options = WebOptions(
             host=web.host, allowed_hosts=web.allowed_hosts, max_sockets=web.max_sockets
@@ -129,6 +131,7 @@ def open_desk(settings: Settings) -> Desk:
     from igdash.services.exports import Exports
     from igdash.services.gadgets import Gadgets
     from igdash.services.history import History
+    from igdash.services.metadata import Metadata
     from igdash.services.sessions import Sessions
 
     reader = open_history(settings)
@@ -142,6 +145,9 @@ def open_desk(settings: Settings) -> Desk:
             reader=reader.sessions,
             control=control,
             configured=settings.environments,
+            metadata=Metadata(
+                catalogue(), control, settings.environments, settings.gadgets.allowed_images
+            ),
         ),
         exports=Exports(sessions=reader.sessions, events=reader.events),
     )

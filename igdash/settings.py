@@ -25,6 +25,7 @@ from igdash.domain.environments import (
     daemon_problem,
 )
 from igdash.domain.errors import SettingsError
+from igdash.domain.images import OFFICIAL
 from igdash.domain.text import masked
 from igdash.domain.values import ANY, Limits, convert, near
 
@@ -107,6 +108,17 @@ class CollectSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GadgetSettings:
+    """[gadgets]: what may be run."""
+
+    allowed_images: tuple[str, ...] = setting(
+        (OFFICIAL,),
+        "Prefixes of image references that may be started besides the catalogue's gadgets; `*` stands"
+        " for any text without a slash, alone for every image. An image runs in the kernel, as root.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """[log]: what igdash says about itself, on stderr."""
 
@@ -125,6 +137,7 @@ class Settings:
     store: StoreSettings
     web: WebSettings
     collect: CollectSettings
+    gadgets: GadgetSettings
     log: LogSettings
     environments: tuple[Environment, ...]
     origins: Mapping[str, str]
@@ -145,6 +158,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "store": StoreSettings,
     "web": WebSettings,
     "collect": CollectSettings,
+    "gadgets": GadgetSettings,
     "log": LogSettings,
 }
 
@@ -200,6 +214,7 @@ def load(
         store=_store(_section("store", raw), variables),
         web=_section("web", raw),
         collect=_section("collect", raw),
+        gadgets=_section("gadgets", raw),
         log=_section("log", raw),
         environments=tuple(parsed) or found_environments(variables),
         origins=origins,

@@ -17,6 +17,7 @@ from typing import Final
 
 from igdash.domain.environments import Environment, EnvironmentKind
 from igdash.domain.gadgets import DataSource, Field, Gadget, Param
+from igdash.domain.images import image_of
 from igdash.domain.sessions import SessionSpec, Target
 
 MAX_TEXT: Final = 2_000
@@ -69,7 +70,7 @@ def run_argv(gadget: Gadget, spec: SessionSpec, environment: Environment) -> tup
 
     For a replay: the `kubectl-gadget` command that would give such events on a cluster.
     """
-    image = f"{environment.image_prefix}{gadget.name}:{environment.image_tag}"
+    image = image_of(environment, gadget.name)
     return (*_program(environment), "run", image, *_flags(gadget, spec, environment))
 
 

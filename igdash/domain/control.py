@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from igdash.domain.gadgets import Gadget
 from igdash.domain.sessions import SessionId, SessionState
 
 
@@ -39,3 +40,15 @@ class CollectorStats:
     events: int
     trouble: str = ""
     rss_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What an environment says of a gadget. Without `gadget` the catalogue's word counts: `reason`
+    says why ("" = this kind of environment has no metadata of its own), `pending` that the
+    environment is still being asked.
+    """
+
+    gadget: Gadget | None = None
+    reason: str = ""
+    pending: bool = False

@@ -58,6 +58,18 @@ class Environment:
     loop: bool = True
     retime: bool = True
 
+    @property
+    def place(self) -> str:
+        """Where it is, in words for people: an address, a cluster's context, a command, a folder."""
+        if self.kind is EnvironmentKind.REPLAY:
+            return self.folder
+        if self.kind is EnvironmentKind.IG_DAEMON:
+            return self.address
+        if self.kind is EnvironmentKind.KUBERNETES:
+            context = f"context {self.context}" if self.context else "current context"
+            return f"{context}, namespace {self.gadget_namespace}"
+        return " ".join(self.command)
+
 
 class Health(StrEnum):
     """Whether an environment answers."""

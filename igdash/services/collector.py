@@ -18,19 +18,18 @@ from functools import partial
 from pathlib import Path
 
 from igdash import __version__
-from igdash.domain.commands import check_spec, schema_for
-from igdash.domain.control import Advance, CollectorStats
+from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import (
     CollectorUnavailable,
-    GadgetNotFound,
+    EnvironmentNotFound,
     InvalidSpec,
     SessionNotFound,
     StoreBusy,
     WrongState,
 )
 from igdash.domain.events import Decoded
-from igdash.domain.gadgets import Gadget
+from igdash.domain.images import OFFICIAL, image_problem
 from igdash.domain.ports import Catalogue, Decode, EventWriter, SessionBatch, Source
 from igdash.domain.sessions import (
     NewSession,
@@ -41,6 +40,8 @@ from igdash.domain.sessions import (
     StateChange,
 )
 from igdash.domain.times import NS, now_ns
+from igdash.services.admission import Admission, no_environment
+from igdash.services.descriptions import Descriptions
 from igdash.services.disk import DiskGuard, Ledger
 from igdash.services.heartbeat import Heartbeat
 from igdash.services.lane import Lane
@@ -82,6 +83,7 @@ class Collector:
         decode: Decode,
         state_dir: Path,
         limits: CollectorLimits | None = None,
+        allowed_images: Sequence[str] = (OFFICIAL,),
         reap: Reap = lambda _: "",
         fatal: Callable[[BaseException], None] = _exit,
     ) -> None:
@@ -91,6 +93,15 @@ class Collector:
         self._limits = limits or CollectorLimits()
         self._state_dir = state_dir
         self._spool_dir = state_dir / "spool"
+        self._allowed_images = allowed_images
+        self._descriptions = Descriptions(sources)
+        self._admission = Admission(
+            catalogue=catalogue,
+            sources=sources,
+            allowed_images=allowed_images,
+            describe=self._descriptions.ask,
+            offered=lambda name: self._pollers.status(name).gadgets,
+        )
         self._reap = reap
         self._guard = DiskGuard(state_dir, self._limits.reserve_bytes)
         self._ledger = Ledger(state_dir)
@@ -194,13 +205,14 @@ class Collector:
         whose reason says why. Raises `StoreBusy` when it cannot be stored now.
         """
         self._refuse_when_down()
-        gadget, source = self._checked(spec)
+        admitted = self._admission.check(spec)
+        spec, source = admitted.spec, admitted.source
         session = SessionId(secrets.token_hex(6))
         new = NewSession(
             id=session,
             spec=spec,
             created=now_ns(),
-            sources=schema_for(gadget, source.environment),
+            sources=admitted.sources,
             command=source.command(session, spec),
             info=source.info(spec),
         )
@@ -230,25 +242,6 @@ class Collector:
             )
             with suppress(SessionNotFound):
                 self._writer.call(partial(_change, session, change), self._limits.call_timeout)
-
-    def _checked(self, spec: SessionSpec) -> tuple[Gadget, Source]:
-        problems: dict[str, str] = {}
-        source = self._sources.get(spec.environment)
-        if source is None:
-            known = ", ".join(sorted(self._sources)) or "none"
-            problems["environment"] = f"no environment {spec.environment!r}; configured: {known}"
-        gadget: Gadget | None = None
-        try:
-            gadget = self._catalogue.get(spec.gadget)
-            problems.update(check_spec(gadget, spec, source.environment if source else None))
-        except GadgetNotFound as error:
-            problems["gadget"] = str(error)
-        if gadget is None or source is None or problems:
-            raise InvalidSpec(problems)
-        offered = self._pollers.status(spec.environment).gadgets
-        if offered and gadget.name not in offered:
-            raise InvalidSpec({"gadget": f"{spec.environment} does not have {gadget.name}"})
-        return gadget, source
 
     def stop_session(self, session: SessionId) -> None:
         """Begin a graceful stop. Raises `SessionNotFound`, `WrongState` when it already ended."""
@@ -299,6 +292,29 @@ class Collector:
     def environments(self) -> Sequence[EnvironmentStatus]:
         """Return what is known of each environment, as of the last look (≤ 10 s ago)."""
         return self._pollers.statuses()
+
+    def test(self, environment: str) -> EnvironmentStatus:
+        """Ask an environment anew. Raises `EnvironmentNotFound`."""
+        self._source(environment)
+        return self._pollers.test(environment)
+
+    def describe(self, environment: str, gadget: str, wait: float) -> Description:
+        """Return what an environment itself says of a gadget, as far as known within `wait` s.
+
+        Raises `EnvironmentNotFound`, `GadgetNotFound`; `InvalidSpec` for an image that is not
+        allowed, as asking for it would make the environment fetch it.
+        """
+        self._source(environment)
+        self._catalogue.get(gadget)
+        if why := image_problem(gadget, self._allowed_images):
+            raise InvalidSpec({"gadget": why})
+        return self._descriptions.ask(environment, gadget, wait)
+
+    def _source(self, environment: str) -> Source:
+        source = self._sources.get(environment)
+        if source is None:
+            raise EnvironmentNotFound(no_environment(environment, self._sources))
+        return source
 
     def subscribe(self, callback: Subscriber) -> Callable[[], None]:
         """Call back after every commit, from the writer thread: it must return at once and never

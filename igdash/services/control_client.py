@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from igdash.domain.control import Advance, CollectorStats
+from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import CollectorUnavailable
 from igdash.domain.sessions import Session, SessionId, SessionSpec
@@ -51,6 +51,21 @@ class ControlClient:
         """Return what the collector knows of each environment. Raises `CollectorUnavailable`."""
         found = self._call(wire.Request(call="environments"))
         return msgspec.convert(found, tuple[EnvironmentStatus, ...])
+
+    def test(self, environment: str) -> EnvironmentStatus:
+        """Ask the environment anew. Raises `EnvironmentNotFound`, `CollectorUnavailable`."""
+        found = self._call(wire.Request(call="test", environment=environment))
+        return msgspec.convert(found, EnvironmentStatus)
+
+    def describe(self, environment: str, gadget: str, wait: float) -> Description:
+        """Return what the environment says of a gadget, as far as known within `wait` s (≤ 30).
+
+        Raises `EnvironmentNotFound`, `GadgetNotFound`, `InvalidSpec`, `CollectorUnavailable`.
+        """
+        request = wire.Request(
+            call="describe", environment=environment, gadget=gadget, wait=min(wait, 30.0)
+        )
+        return msgspec.convert(self._call(request), Description)
 
     def stats(self) -> CollectorStats:
         """Return how the collector is doing. Raises `CollectorUnavailable`."""

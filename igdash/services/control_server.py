@@ -17,7 +17,7 @@ from typing import Protocol
 
 import msgspec
 
-from igdash.domain.control import Advance, CollectorStats
+from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import AlreadyRunning, CollectorUnavailable, IgdashError, InvalidSpec
 from igdash.domain.sessions import Session, SessionId, SessionSpec
@@ -43,6 +43,12 @@ class Callee(Protocol):
 
     def environments(self) -> Sequence[EnvironmentStatus]:
         """Tell of the environments."""
+
+    def test(self, environment: str) -> EnvironmentStatus:
+        """Ask one anew."""
+
+    def describe(self, environment: str, gadget: str, wait: float) -> Description:
+        """Tell what one says of a gadget."""
 
     def stats(self) -> CollectorStats:
         """Tell how it goes."""
@@ -195,6 +201,10 @@ class _Connection:
                 return None
             case wire.Request(call="environments"):
                 return collector.environments()
+            case wire.Request(call="test", environment=str() as name):
+                return collector.test(name)
+            case wire.Request(call="describe", environment=str() as name, gadget=str() as gadget):
+                return collector.describe(name, gadget, request.wait)
             case wire.Request(call="stats"):
                 return collector.stats()
         raise InvalidSpec({"call": f"{request.call!r} is no call, or lacks what it needs"})

@@ -37,6 +37,9 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     call: str
     spec: SessionSpec | None = None
     session: SessionId | None = None
+    environment: str | None = None
+    gadget: str | None = None
+    wait: float = 0.0
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):

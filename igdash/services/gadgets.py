@@ -12,6 +12,8 @@ from igdash.domain.gadgets import Gadget
 from igdash.domain.ports import Catalogue, Control, SessionReader
 from igdash.domain.queries import SessionQuery
 from igdash.domain.sessions import Session, SessionState
+from igdash.services.admission import no_environment
+from igdash.services.metadata import Described, Metadata
 
 LIVE_STATES = (SessionState.STARTING, SessionState.RUNNING, SessionState.STOPPING)
 
@@ -36,6 +38,7 @@ class Gadgets:
     reader: SessionReader
     control: Control
     configured: Sequence[Environment]
+    metadata: Metadata
 
     def all(self, environment: str = "") -> tuple[Gadget, ...]:
         """Return the gadgets an environment can run, "" = the whole catalogue.
@@ -51,6 +54,10 @@ class Gadgets:
     def get(self, name: str) -> Gadget:
         """Return one gadget. Raises `GadgetNotFound`, naming near names."""
         return self.catalogue.get(name)
+
+    def described(self, name: str, environment: str = "", wait: float = 0.0) -> Described:
+        """Return a gadget as its environment describes it. Raises as `Metadata.get`."""
+        return self.metadata.get(name, environment, wait)
 
     def title(self, name: str) -> str:
         """Return a gadget's title; a name the catalogue does not have is its own title."""
@@ -75,10 +82,19 @@ class Gadgets:
             for one in self.configured
         )
 
+    def test(self, name: str) -> EnvironmentStatus:
+        """Ask an environment anew. Raises `EnvironmentNotFound`, `CollectorUnavailable`."""
+        if all(one.name != name for one in self.configured):
+            raise EnvironmentNotFound(no_environment(name, [one.name for one in self.configured]))
+        return self.control.test(name)
+
+    def places(self) -> Mapping[str, str]:
+        """Return where each configured environment is, in words, by name."""
+        return {one.name: one.place for one in self.configured}
+
     def environment(self, name: str) -> EnvironmentStatus:
         """Return one environment. Raises `EnvironmentNotFound`, naming those there are."""
         for status in self.environments():
             if status.name == name:
                 return status
-        names = ", ".join(one.name for one in self.configured) or "none"
-        raise EnvironmentNotFound(f"no environment {name[:80]!r}; configured: {names}")
+        raise EnvironmentNotFound(no_environment(name, [one.name for one in self.configured]))

@@ -10,13 +10,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Final
 
-from igdash.domain.environments import EnvironmentStatus
+from igdash.domain.environments import EnvironmentStatus, Health
 from igdash.domain.ports import Source
 from igdash.domain.threads import spawn
+from igdash.domain.times import NS, now_ns
 
 log = logging.getLogger(__name__)
+TEST_SECONDS: Final = 25.0
+"""How long a test of an environment may take."""
 
 
 class Pollers:
@@ -69,12 +74,29 @@ class Pollers:
 
     def _look(self, name: str, source: Source) -> None:
         while True:
-            try:
-                self._statuses[name] = source.status()
-            except Exception:
-                log.exception("the status of %s could not be read", name)
+            self._ask(name, source)
             if self._ending.wait(self._every):
                 return
+
+    def _ask(self, name: str, source: Source) -> None:
+        try:
+            status = source.status()
+        except Exception:
+            log.exception("the status of %s could not be read", name)
+            return
+        if status.health is Health.DOWN and not status.next_try:
+            status = replace(status, next_try=now_ns() + int(self._every * NS))
+        self._statuses[name] = status
+
+    def test(self, name: str) -> EnvironmentStatus:
+        """Ask one environment now and return its status; after `TEST_SECONDS` the last known."""
+        asking = spawn(f"test-{name}", partial(self._ask, name, self._sources[name]))
+        asking.join(TEST_SECONDS)
+        known = self._statuses[name]
+        if asking.is_alive():
+            reason = f"no answer within {TEST_SECONDS:.0f} s"
+            return replace(known, health=Health.DOWN, reason=reason)
+        return known
 
     def status(self, name: str) -> EnvironmentStatus:
         """Return the last status of one environment."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from igdash.domain import commands
 from igdash.domain.environments import Environment
-from igdash.domain.errors import GadgetNotFound
-from igdash.domain.ports import Catalogue
+from igdash.domain.errors import GadgetNotFound, InvalidSpec
 from igdash.domain.sessions import SessionSpec
+from igdash.services.metadata import Metadata
 
 MAX_TEXT = 2_000
 """Longest text of one field; Kubernetes' own limits are far below."""
@@ -25,10 +25,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Starts:
-    """Checks a spec without starting anything. Pure, hence instant and usable while typing."""
+    """Checks a spec without starting anything, by what is known now: instant, usable while typing."""
 
-    catalogue: Catalogue
     configured: Sequence[Environment]
+    metadata: Metadata
 
     def check(self, spec: SessionSpec) -> Check:
         """Return what is wrong with `spec` and, when its gadget is known, its command lines."""
@@ -38,9 +38,12 @@ class Starts:
             names = ", ".join(e.name for e in self.configured) or "none"
             problems["environment"] = f"is not configured; there is: {names}"
         try:
-            gadget = self.catalogue.get(spec.gadget)
+            where = environment.name if environment else ""
+            gadget = self.metadata.get(spec.gadget, where).gadget
         except GadgetNotFound as error:
             return Check(problems={"gadget": str(error), **problems}, commands=())
+        except InvalidSpec as error:
+            return Check(problems={**error.problems, **problems}, commands=())
         problems |= commands.check_spec(gadget, spec, environment)
         problems |= _too_long(spec)
         lines = commands.equivalents(gadget, spec, environment) if environment else ()

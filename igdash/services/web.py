@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from igdash.domain.environments import Environment
+from igdash.domain.images import OFFICIAL
 from igdash.domain.ports import Catalogue, Control, EventReader, RecordReader, SessionReader
 from igdash.services.exports import Exports
 from igdash.services.gadgets import Gadgets
@@ -13,6 +14,7 @@ from igdash.services.health import Health
 from igdash.services.history import History
 from igdash.services.hub import Hub
 from igdash.services.live import Live
+from igdash.services.metadata import Metadata
 from igdash.services.sessions import Sessions
 from igdash.services.starts import Starts
 
@@ -45,18 +47,24 @@ def make_web_services(
     control: Control,
     catalogue: Catalogue,
     environments: Sequence[Environment],
+    allowed_images: Sequence[str] = (OFFICIAL,),
 ) -> WebServices:
     """Return the services over these ports. Starts no thread: the hub's begins with the first
     live reader, hence after any fork of the web server."""
     health = Health(control, sessions)
+    metadata = Metadata(catalogue, control, environments, allowed_images)
     hub = Hub(sessions=sessions, events=events, records=records, control=control)
     return WebServices(
         sessions=Sessions(reader=sessions, control=control),
         history=History(sessions=sessions, events=events, records=records),
         gadgets=Gadgets(
-            catalogue=catalogue, reader=sessions, control=control, configured=environments
+            catalogue=catalogue,
+            reader=sessions,
+            control=control,
+            configured=environments,
+            metadata=metadata,
         ),
-        starts=Starts(catalogue=catalogue, configured=environments),
+        starts=Starts(configured=environments, metadata=metadata),
         exports=Exports(sessions=sessions, events=events),
         health=health,
         hub=hub,

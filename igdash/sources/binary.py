@@ -15,6 +15,7 @@ from igdash.domain.commands import check_spec, dropped_args, run_argv
 from igdash.domain.environments import Environment, EnvironmentKind, EnvironmentStatus, Health
 from igdash.domain.errors import GadgetNotFound, SourceError
 from igdash.domain.gadgets import Delivery, Gadget
+from igdash.domain.images import image_of
 from igdash.domain.losses import LossCause
 from igdash.domain.ports import Catalogue, Sink, Stream
 from igdash.domain.sessions import SessionId, SessionSpec
@@ -24,7 +25,7 @@ from igdash.sources.process import ProcessStream, why_failed
 
 PATIENCE: Final = 5.0
 """Seconds `version` may take."""
-FRESH: Final = 15.0
+FRESH: Final = 5.0
 """Seconds an answer of `version` is good for."""
 _VERSION: Final = re.compile(r"v?\d+\.\d+\.\d+\S*")
 
@@ -95,9 +96,7 @@ class BinarySource:
     def info(self, spec: SessionSpec) -> Mapping[str, str]:
         """Return the image, what of the configured arguments was left out, the version if known."""
         gadget = self._gadget(spec)
-        facts = {
-            "image": f"{self.environment.image_prefix}{gadget.name}:{self.environment.image_tag}"
-        }
+        facts = {"image": image_of(self.environment, gadget.name)}
         dropped = dropped_args(gadget, self.environment)
         if dropped:
             facts["left out"] = f"{' '.join(dropped)}: {gadget.name} has no such flag"

@@ -6,13 +6,15 @@ The data file is made by `scripts/make_catalogue.py`; nothing here is written by
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 
 import msgspec
 
 from igdash.domain.errors import GadgetNotFound
-from igdash.domain.gadgets import Gadget
+from igdash.domain.gadgets import Category, Delivery, Gadget
+from igdash.domain.images import OFFICIAL, is_reference, short_name
 
 
 class PackagedCatalogue:
@@ -27,13 +29,33 @@ class PackagedCatalogue:
         return self._gadgets
 
     def get(self, name: str) -> Gadget:
-        """Return one. Raises `GadgetNotFound`, naming near names."""
+        """Return one. Raises `GadgetNotFound`, naming near names.
+
+        An image reference has one, too: that of the catalogue where it is an image of the official
+        ones, else one of which only its target parameters are known.
+        """
+        if is_reference(name):
+            return self._of_image(name)
         gadget = self._by_name.get(name)
         if gadget is None:
             near = difflib.get_close_matches(name, self._by_name, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise GadgetNotFound(f"there is no gadget {name!r}{hint}")
         return gadget
+
+    def _of_image(self, reference: str) -> Gadget:
+        known = self._by_name.get(short_name(reference))
+        if known is not None and reference.startswith(OFFICIAL + known.name):
+            return replace(known, name=reference)
+        usual = self._by_name["trace_exec"].params
+        return Gadget(
+            name=reference,
+            title=short_name(reference).replace("_", " ").capitalize(),
+            description="Not in the catalogue: known by its image only.",
+            category=Category.TRACE,
+            delivery=Delivery.STREAM,
+            params=tuple(param for param in usual if param.target),
+        )
 
 
 @cache

@@ -10,9 +10,16 @@ from pathlib import Path
 import pytest
 
 from igdash import store
-from igdash.domain.control import Advance, CollectorStats
+from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import EnvironmentStatus, Health
-from igdash.domain.errors import InvalidSpec, SessionNotFound, WrongState
+from igdash.domain.errors import (
+    EnvironmentNotFound,
+    GadgetNotFound,
+    InvalidSpec,
+    SessionNotFound,
+    WrongState,
+)
+from igdash.domain.gadgets import DataSource
 from igdash.domain.ports import Control
 from igdash.domain.sessions import Session, SessionId, SessionSpec, SessionState, StopAfter, Target
 from igdash.services.collector import Collector
@@ -47,6 +54,12 @@ class DirectControl:
 
     def environments(self) -> Sequence[EnvironmentStatus]:
         return self._collector.environments()
+
+    def test(self, environment: str) -> EnvironmentStatus:
+        return self._collector.test(environment)
+
+    def describe(self, environment: str, gadget: str, wait: float) -> Description:
+        return self._collector.describe(environment, gadget, wait)
 
     def stats(self) -> CollectorStats:
         return self._collector.stats()
@@ -135,6 +148,35 @@ def test_environments_and_stats(rig: Rig) -> None:
     rig.control.start(SPEC)
     stats = rig.control.stats()
     assert (stats.sessions, stats.trouble) == (1, "")
+
+
+def test_a_test_asks_anew(rig: Rig) -> None:
+    wait(lambda: [e for e in rig.control.environments() if e.health is Health.UP])
+    rig.source.health = Health.DOWN
+    found = rig.control.test("fake")
+    assert (found.name, found.health) == ("fake", Health.DOWN)
+    assert found.next_try > 0
+    with pytest.raises(EnvironmentNotFound, match="configured: fake"):
+        rig.control.test("nowhere")
+
+
+def test_describe_tells_what_the_environment_says(rig: Rig) -> None:
+    gadget = replace(FakeCatalogue.gadget, sources=(DataSource(name="own", array=True),))
+    rig.source.description = gadget
+    assert rig.control.describe("fake", "trace_tcp", 5) == Description(gadget=gadget)
+    with pytest.raises(EnvironmentNotFound):
+        rig.control.describe("nowhere", "trace_tcp", 0)
+    with pytest.raises(GadgetNotFound):
+        rig.control.describe("fake", "nope", 0)
+
+
+def test_describe_never_waits_longer_than_asked_to(rig: Rig) -> None:
+    rig.source.may_describe.clear()
+    found = rig.control.describe("fake", "trace_tcp", 0.05)
+    assert (found.pending, found.gadget) == (True, None)
+    rig.source.may_describe.set()
+    wait(lambda: not rig.control.describe("fake", "trace_tcp", 1).pending)
+    assert rig.source.described == ["trace_tcp"]
 
 
 def test_watch_begins_with_nothing_then_tells_of_commits_in_order(rig: Rig) -> None:

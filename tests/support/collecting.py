@@ -123,12 +123,17 @@ class FakeSource:
         self.streams: dict[SessionId, FakeStream] = {}
         self.opened: list[SessionId] = []
         self.broken = ""
+        self.description: Gadget | Exception | None = None
+        self.described: list[str] = []
+        self.may_describe = threading.Event()
+        self.may_describe.set()
+        self.health = Health.UP
         self.may_restart = restartable
         self.starts_by_itself = True
 
     def status(self) -> EnvironmentStatus:
         return EnvironmentStatus(
-            name=self.environment.name, kind=self.environment.kind, health=Health.UP
+            name=self.environment.name, kind=self.environment.kind, health=self.health
         )
 
     def command(self, session: SessionId, spec: SessionSpec) -> tuple[str, ...]:
@@ -139,6 +144,13 @@ class FakeSource:
 
     def restartable(self, spec: SessionSpec) -> bool:
         return self.may_restart
+
+    def describe(self, gadget: str) -> Gadget | None:
+        self.described.append(gadget)
+        self.may_describe.wait(10)
+        if isinstance(self.description, Exception):
+            raise self.description
+        return self.description
 
     def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:
         if self.broken:

@@ -9,7 +9,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import websocket
@@ -18,11 +18,12 @@ from werkzeug.serving import make_server
 
 from igdash.api.app import create_flask
 from igdash.api.options import WebOptions
-from igdash.domain.control import Advance, CollectorStats
+from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import Environment, EnvironmentKind, EnvironmentStatus, Health
 from igdash.domain.errors import CollectorUnavailable, SessionNotFound, WrongState
 from igdash.domain.events import Decoded, NewEvent, NewTick, Origin
 from igdash.domain.losses import Loss, LossCause
+from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.ports import EventWriter, SessionBatch
 from igdash.domain.sessions import (
     NewSession,
@@ -56,6 +57,11 @@ class FakeControl:
         self._numbers = itertools.count(1)
         self._stop = threading.Event()
         self.down = False
+        self.tested: list[str] = []
+        self.descriptions: dict[str, Description] = {}
+        """What environments say of every gadget."""
+        self.statuses: dict[str, dict[str, Any]] = {}
+        """What environments say of themselves, beside the usual."""
         self.silent = False
         """No news at all: readers must find out by looking into the store."""
 
@@ -96,16 +102,27 @@ class FakeControl:
     def environments(self) -> Sequence[EnvironmentStatus]:
         self._check()
         return [
-            EnvironmentStatus(
-                name=one.name,
-                kind=one.kind,
-                health=Health.UP if one.name == "demo" else Health.DOWN,
-                reason="" if one.name == "demo" else "no program `ig`",
-                nodes=("worker-1", "worker-2"),
-                suggestions={"namespace": ("production", "staging", "demo")},
+            replace(
+                EnvironmentStatus(
+                    name=one.name,
+                    kind=one.kind,
+                    health=Health.UP if one.name == "demo" else Health.DOWN,
+                    reason="" if one.name == "demo" else "no program `ig`",
+                    nodes=("worker-1", "worker-2"),
+                    suggestions={"namespace": ("production", "staging", "demo")},
+                ),
+                **self.statuses.get(one.name, {}),
             )
             for one in ENVIRONMENTS
         ]
+
+    def test(self, environment: str) -> EnvironmentStatus:
+        self.tested.append(environment)
+        return next(one for one in self.environments() if one.name == environment)
+
+    def describe(self, environment: str, gadget: str, wait: float) -> Description:
+        self._check()
+        return self.descriptions.get(environment, Description())
 
     def stats(self) -> CollectorStats:
         self._check()
@@ -161,6 +178,15 @@ class FakeControl:
             news = list(self._writer.append([batch]))
         self._tell(news)
         return news[0] if news else None
+
+    def cover(self, session: SessionId, *coverage: NodeStatus) -> None:
+        """Tell of a session's nodes."""
+        connected = sum(node.state is NodeState.CONNECTED for node in coverage)
+        nodes = Nodes(expected=len(coverage), connected=connected)
+        with self._lock:
+            state = self._reader.sessions.get(session).state
+            change = StateChange(state=state, at=now_ns(), nodes=nodes, coverage=coverage)
+            self._tell([_advance(self._writer.change(session, change))])
 
     def end(self, session: SessionId, state: SessionState, reason: str = "") -> None:
         """Let a session end."""

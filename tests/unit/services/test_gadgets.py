@@ -11,6 +11,7 @@ from igdash.domain.environments import Environment, EnvironmentKind, Environment
 from igdash.domain.errors import CollectorUnavailable, EnvironmentNotFound
 from igdash.domain.sessions import SessionState
 from igdash.services.gadgets import Gadgets
+from igdash.services.metadata import Metadata
 from igdash.sources.catalogue import load_catalogue
 from tests.support.fake_readers import FakeReaders
 
@@ -27,12 +28,24 @@ class Collector:
             )
         ]
 
+    def test(self, environment: str) -> EnvironmentStatus:
+        if self.down:
+            raise CollectorUnavailable("away")
+        return EnvironmentStatus(name=environment, kind=EnvironmentKind.IG, health=Health.DOWN)
+
 
 def _gadgets() -> tuple[Gadgets, FakeReaders, Collector]:
     store: Any = FakeReaders()
     control: Any = Collector()
     configured = [Environment(name=name, kind=EnvironmentKind.IG) for name in ("here", "there")]
-    made = Gadgets(catalogue=load_catalogue(), reader=store, control=control, configured=configured)
+    catalogue = load_catalogue()
+    made = Gadgets(
+        catalogue=catalogue,
+        reader=store,
+        control=control,
+        configured=configured,
+        metadata=Metadata(catalogue, control, configured, ()),
+    )
     return made, store, control
 
 
@@ -63,6 +76,21 @@ def test_every_configured_environment_is_listed() -> None:
     ]
     control.down = True
     assert [e.reason for e in gadgets.environments()] == ["away", "away"]
+
+
+def test_a_test_asks_the_collector() -> None:
+    gadgets, _, control = _gadgets()
+    assert gadgets.test("there").health is Health.DOWN
+    with pytest.raises(EnvironmentNotFound, match="here, there"):
+        gadgets.test("nowhere")
+    control.down = True
+    with pytest.raises(CollectorUnavailable):
+        gadgets.test("there")
+
+
+def test_places_are_words() -> None:
+    gadgets, _, _ = _gadgets()
+    assert gadgets.places() == {"here": "", "there": ""}
 
 
 def test_titles() -> None:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from igdash.domain.control import Description
 from igdash.domain.environments import Environment, EnvironmentKind
 from igdash.domain.sessions import SessionSpec, Target
+from igdash.services.metadata import Metadata
 from igdash.services.starts import MAX_TEXT, Starts
 from igdash.sources.catalogue import load_catalogue
 
+
+class Silent:
+    """A collector that knows nothing more than the catalogue."""
+
+    def describe(self, environment: str, gadget: str, wait: float) -> Description:
+        return Description()
+
+
+HERE = (Environment(name="here", kind=EnvironmentKind.IG, command=("ig",)),)
+SILENT: Any = Silent()
 STARTS = Starts(
-    catalogue=load_catalogue(),
-    configured=(Environment(name="here", kind=EnvironmentKind.IG, command=("ig",)),),
+    configured=HERE, metadata=Metadata(load_catalogue(), SILENT, HERE, ("ghcr.io/ours/",))
 )
 
 
@@ -29,6 +42,15 @@ def test_an_unknown_gadget_names_near_ones() -> None:
     found = STARTS.check(SessionSpec(gadget="trace_dsn", environment="there"))
     assert "trace_dns" in found.problems["gadget"]
     assert "environment" in found.problems
+
+
+def test_an_image_is_checked_too() -> None:
+    refused = STARTS.check(SessionSpec(gadget="ghcr.io/theirs/x:1", environment="here"))
+    assert "allowed_images" in refused.problems["gadget"]
+    good = STARTS.check(SessionSpec(gadget="ghcr.io/ours/x:1", environment="here"))
+    assert good.problems == {}
+    assert "ig run ghcr.io/ours/x:1" in good.commands[0][1]
+    assert "igdash start ghcr.io/ours/x:1" in good.commands[1][1]
 
 
 def test_texts_have_an_end() -> None:
