@@ -308,7 +308,6 @@ def test_losses_are_in_header_strip_and_table(page: Page, side: Web) -> None:
     )
     side.control.add(id_, [tcp(5)], losses=[unknown])
     page.click("#session-tabs [data-tab=losses]")
-    page.js("igdash.session.core.loadLosses() || 1")
     page.wait(lambda: "unknown" in page.text("#session-losses"))
     shown = page.text("#session-losses")
     assert "kernel buffer full" in shown

@@ -7,14 +7,14 @@
   const view = ig.session;
   const TABS = ['events', 'losses', 'log', 'info'];
   const ENDED = ['stopped', 'interrupted', 'failed'];
-  const REFRESH_MS = 2000, FIELDS_KEPT = 30;
+  const REFRESH_MS = 2000, LOSSES_MS = 10000, FIELDS_KEPT = 30;
 
   const core = (view.core = {
     id: null, gen: 0, session: null, fields: null, sources: [], tab: 'events', live: null, losses: null, problem: null,
     shown: false, route: null,
   });
   let aborter = new AbortController();
-  let refreshing = false, again = 0;
+  let refreshing = false, again = 0, losing = 0;
 
   /* ---------------------------------------------------------------- saying what happened */
 
@@ -81,6 +81,7 @@
     aborter.abort();
     aborter = new AbortController();
     clearTimeout(again);
+    clearTimeout(losing);
     refreshing = false;
     Object.assign(core, {
       id: route.id, gen: core.gen + 1, session: null, fields: null, sources: [], losses: null, problem: null, route: route,
@@ -108,7 +109,6 @@
       take(session);
       guard(gen);
       emit('ready', session);
-      if (session.lost > 0) core.loadLosses();
     } catch (error) {
       if (gen !== core.gen || core.isAbort(error)) return;
       core.problem = error;
@@ -127,7 +127,10 @@
     ig.title((session.name || session.title || ig.gadget(session.gadget).title) + ' ' + target);
     emit('session', session);
     if (session.lost !== lost) core.loadLosses();
-    if (core.ended()) core.live = null;
+    if (core.ended() && core.live) {
+      core.live = null;
+      core.loadLosses();
+    }
   }
 
   /* Ask for the session again, at most once per REFRESH_MS; counters in between come by frames. */
@@ -147,7 +150,10 @@
     });
   };
 
+  /* Losses of unknown number change no counter, so they are also asked for now and then. */
   core.loadLosses = function () {
+    clearTimeout(losing);
+    if (!core.ended()) losing = setTimeout(() => { if (core.shown && core.session) core.loadLosses(); }, LOSSES_MS);
     core.quiet(core.get('/losses').then((answer) => {
       core.losses = answer;
       emit('losses', answer);
@@ -207,6 +213,7 @@
   function onLeave() {
     aborter.abort();
     clearTimeout(again);
+    clearTimeout(losing);
     core.gen += 1;
     core.shown = false;
     core.id = null;
@@ -219,6 +226,8 @@
   ig.ready(() => {
     ig.onLeave('session', onLeave);
     ig.live.on(onFrame);
+    core.on('painted', core.loadLosses);
+    core.on('tab', (name) => { if (core.session && name !== 'info') core.loadLosses(); });
     /* Last, so that every region has its listeners before the first session opens. */
     setTimeout(() => ig.onRoute('session', onRoute), 0);
   });

@@ -33,7 +33,9 @@
     }, svg, tip);
     const axis = ig.el('div', { class: 's-axis faint mono', 'aria-hidden': 'true' });
     root.append(plot, axis);
-    ui = { root: root, plot: plot, bars: bars, lost: lost, gaps: gaps, here: here, tip: tip, axis: axis, mark: mark };
+    /* Asking an element for its width forces a layout, so it tells by itself. */
+    new ResizeObserver(([entry]) => { ui.width = entry.contentRect.width; }).observe(plot);
+    ui = { width: 0, root: root, plot: plot, bars: bars, lost: lost, gaps: gaps, here: here, tip: tip, axis: axis, mark: mark };
   }
 
   /* ---------------------------------------------------------------- which moments */
@@ -55,7 +57,7 @@
 
   function query() {
     const wanted = span();
-    const most = ui.plot.clientWidth > 0 && ui.plot.clientWidth < 500 ? MOST / 2 : MOST;
+    const most = ui.width > 0 && ui.width < 500 ? MOST / 2 : MOST;
     if (wanted.strays) return '/histogram?buckets=' + most;
     const step = text.step(wanted.to - wanted.from + 1, most);
     const from = Math.floor(wanted.from / step) * step;
@@ -139,7 +141,7 @@
   const LABELS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
   function paintAxis(n) {
     const span = state.step * n;
-    const room = Math.max(3, Math.floor((ui.plot.clientWidth || 900) / 130));
+    const room = Math.max(3, Math.floor((ui.width || 900) / 130));
     const every = LABELS.find((s) => span / s <= room) || 2592000;
     const offset = new Date(state.from * 1000).getTimezoneOffset() * 60;
     const labels = [];

@@ -105,6 +105,7 @@
   const lossKey = (loss) => core.id + '|' + loss.node + '|' + loss.cause + '|' + loss.from;
   function paintStrip() {
     const list = (core.losses && core.losses.losses) || [];
+    ui.strip.classList.remove('s-blank');
     const newest = list[list.length - 1];
     ui.strip.hidden = !newest || lossKey(newest) === dismissed;
     if (ui.strip.hidden) return;
@@ -150,10 +151,10 @@
 
   ig.ready(() => {
     build();
-    core.on('open', () => { ui.strip.hidden = true; ui.chip.hidden = true; ui.empty.hidden = true; status.paint(); });
+    core.on('open', () => { ui.strip.classList.add('s-blank'); ui.chip.hidden = true; ui.empty.hidden = true; status.paint(); });
     core.on('session', status.paint);
     ig.live.onStatus(status.paint);
-    core.on('losses', paintStrip);
+    core.on('losses', paintStrip); // until then the strip keeps its room: each change of height costs a layout
     core.on('columns', paintColumns);
   });
 })();
