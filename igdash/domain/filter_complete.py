@@ -67,7 +67,9 @@ def complete(text: str, cursor: int, schema: Sequence[Field] | None = None) -> C
     if place == "value" and name is not None:
         return _values(index, name, partial, start, end)
     prefix = partial.lower()
-    if place == "operator" and name is not None:
+    if place == "operator" and name is not None and done[-1].keyword == "not":
+        items = _keywords(("in", "like"))
+    elif place == "operator" and name is not None:
         items = [*_operators(index, name), *_keywords(("and", "or"))]
     elif place == "after":
         items = _keywords(("and", "or"))
@@ -88,11 +90,19 @@ def _split(text: str, cursor: int) -> tuple[list[Token], str, int]:
                 break
             done.append(token)
     except FilterError as error:
-        return done, text[error.position : cursor], _word_end(text, cursor)
+        partial = text[error.position : cursor]
+        return done, partial, _string_end(text, cursor, partial[:1])
     if done and done[-1].end == cursor and done[-1].kind == "word":
         partial = done.pop().text
         return done, partial, _word_end(text, cursor)
     return done, "", cursor
+
+
+def _string_end(text: str, cursor: int, quote: str) -> int:
+    """Return where the text in quotes at the cursor ends: its own quote belongs to it."""
+    end = _word_end(text, cursor)
+    closed = quote in ("'", '"') and text[end : end + 1] == quote
+    return end + 1 if closed else end
 
 
 def _word_end(text: str, cursor: int) -> int:
