@@ -11,7 +11,7 @@
 
   const core = (view.core = {
     id: null, gen: 0, session: null, fields: null, sources: [], tab: 'events', live: null, losses: null, problem: null,
-    shown: false, route: null,
+    shown: false, route: null, asked: {},
   });
   let aborter = new AbortController();
   let refreshing = false, again = 0, losing = 0;
@@ -19,7 +19,8 @@
   /* ---------------------------------------------------------------- saying what happened */
 
   const listeners = new Map();
-  /* Events: open(route), session(session), frame(live), tab(name), losses(list), params(route), close(). */
+  /* Events: open(route), session(session), frame(live), tab(name), losses(list), params(route),
+     asked(names of what changed), close(). */
   core.on = function (name, fn) {
     if (!listeners.has(name)) listeners.set(name, []);
     listeners.get(name).push(fn);
@@ -85,7 +86,7 @@
     refreshing = false;
     Object.assign(core, {
       id: route.id, gen: core.gen + 1, session: null, fields: null, sources: [], losses: null, problem: null, route: route,
-      live: ig.live.sessions.get(route.id) || null, shown: true, tab: tabOf(route),
+      live: ig.live.sessions.get(route.id) || null, shown: true, tab: tabOf(route), asked: askedOf(route),
     });
     emit('open', route);
     core.quiet(load());
@@ -188,6 +189,40 @@
     return out;
   }
 
+  /* ---------------------------------------------------------------- what is asked of the history */
+
+  /* The address holds it, so a link shows the same; `''` = not asked for. */
+  const ASKED = ['filter', 'from', 'to', 'sort', 'cols', 'split'];
+  const askedOf = (route) => Object.fromEntries(ASKED.map((name) => [name, route.params.get(name) || '']));
+  core.asked = askedOf({ params: new URLSearchParams() });
+
+  /* The part of a call that says which events: `filter=…&from=…&to=…`, what is not asked for left out. */
+  core.where = function (more) {
+    const query = new URLSearchParams();
+    for (const name of ['filter', 'from', 'to']) if (core.asked[name]) query.set(name, core.asked[name]);
+    for (const [name, value] of Object.entries(more || {})) if (value !== null && value !== undefined && value !== '') query.set(name, String(value));
+    return query.toString();
+  };
+
+  /* Ask differently: `core.ask({filter: 'pod = web-1'})`. A filter or a range is a step that Back takes
+     back; columns and the like are not. The event that was open may not match any more. */
+  core.ask = function (changes, { replace = !('filter' in changes || 'from' in changes || 'to' in changes) } = {}) {
+    const url = new URL(location.href);
+    for (const [name, value] of Object.entries(changes)) {
+      if (value === null || value === undefined || value === '') url.searchParams.delete(name);
+      else url.searchParams.set(name, value);
+    }
+    if (!replace) url.searchParams.delete('seq');
+    if (url.href !== location.href) ig.nav(url.pathname + url.search, { replace: replace });
+  };
+
+  function readAsked(route) {
+    const now = askedOf(route);
+    const changed = ASKED.filter((name) => now[name] !== core.asked[name]);
+    core.asked = now;
+    if (changed.length > 0) emit('asked', changed);
+  }
+
   /* ---------------------------------------------------------------- tabs and address */
 
   const tabOf = (route) => (TABS.includes(route.params.get('tab')) ? route.params.get('tab') : 'events');
@@ -207,6 +242,7 @@
       core.tab = tabOf(route);
       emit('tab', core.tab);
     }
+    readAsked(route);
     emit('params', route);
   }
 
