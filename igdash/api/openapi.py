@@ -17,7 +17,8 @@ _PATH_TEXT = {
     "id": "A session's id, or any unique beginning of it.",
     "seq": "The event's number in its session, from 1.",
     "tick": "The tick's number in its session, from 1.",
-    "name": "The gadget's name, e.g. trace_tcp.",
+    "name": "The gadget's name, e.g. trace_tcp, or an image reference.",
+    "environment": "The environment's name.",
 }
 
 

@@ -38,7 +38,7 @@ class StopAfterIn(Strict):
 class SessionIn(Strict):
     """A session to start."""
 
-    gadget: Annotated[str, Meta(min_length=1, max_length=200)]
+    gadget: Annotated[str, Meta(min_length=1, max_length=400)]
     environment: Annotated[str, Meta(min_length=1, max_length=200)]
     name: Annotated[str, Meta(max_length=200)] = ""
     target: TargetIn = field(default_factory=TargetIn)
@@ -116,6 +116,13 @@ class ExportQuery(Strict):
     plain: bool = False
     start: Moment | None = field(default=None, name="from")
     end: Moment | None = field(default=None, name="to")
+
+
+class GadgetQuery(Strict):
+    """By whose word: the environment's own, waited for at most `wait` seconds; else the catalogue's."""
+
+    environment: str = ""
+    wait: Annotated[float, Meta(ge=0, le=20)] = 2.0
 
 
 class GadgetsQuery(Strict):

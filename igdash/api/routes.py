@@ -43,11 +43,14 @@ class Route:
     status: int = 200
     media: tuple[str, ...] = ("application/json",)
     errors: tuple[int, ...] = field(default=(400, 404, 503))
+    slashes: bool = False
+    """Whether a path parameter may hold slashes (image references)."""
 
     @property
     def rule(self) -> str:
         """The path as Flask writes it."""
-        return re.sub(r"\{(\w+)\}", r"<string:\1>", self.path)
+        kind = "path" if self.slashes else "string"
+        return re.sub(r"\{(\w+)\}", rf"<{kind}:\1>", self.path)
 
     @property
     def name(self) -> str:
@@ -62,7 +65,8 @@ class Route:
 
     def matches(self, path: str) -> bool:
         """Whether a request's path is one of this route."""
+        part = ".+" if self.slashes else "[^/]+"
         pattern = re.sub(
-            r"\{\w+\}", "[^/]+", re.escape(self.path).replace(r"\{", "{").replace(r"\}", "}")
+            r"\{\w+\}", part, re.escape(self.path).replace(r"\{", "{").replace(r"\}", "}")
         )
         return re.fullmatch(pattern, path) is not None

@@ -45,6 +45,16 @@ class NodesOut(Answer):
     connected: int
 
 
+class NodeOut(Answer):
+    """One node: `connected`, `waiting`, `failed` or `ended`, since when (null = not known), why."""
+
+    node: str
+    state: str
+    since: Time | None
+    reason: str
+    version: str
+
+
 class SessionOut(Answer, omit_defaults=True):
     """A session with its exact counters."""
 
@@ -76,6 +86,7 @@ class SessionOut(Answer, omit_defaults=True):
     command: list[str]
     info: dict[str, str]
     spark: list[int] | None = None
+    coverage: list[NodeOut] | None = None
 
 
 class SessionsOut(Answer):
@@ -279,7 +290,11 @@ class ParamOut(Answer):
 
 
 class GadgetOut(Answer, omit_defaults=True):
-    """A gadget; `running` counts its sessions that have not ended."""
+    """A gadget; `running` counts its sessions that have not ended.
+
+    `described_by` says whose word parameters and fields are: the environment's or the catalogue's,
+    then `reason` says why; `pending` that the environment is still being asked.
+    """
 
     name: str
     title: str
@@ -290,6 +305,9 @@ class GadgetOut(Answer, omit_defaults=True):
     notes: list[str]
     params: list[ParamOut] | None = None
     sources: list[SourceOut] | None = None
+    described_by: str | None = None
+    reason: str = ""
+    pending: bool = False
 
 
 class GadgetsOut(Answer):
@@ -299,7 +317,11 @@ class GadgetsOut(Answer):
 
 
 class EnvironmentOut(Answer):
-    """An environment and whether it answers; `reason` says why not and what to do."""
+    """An environment and whether it answers; `reason` says why not and what to do.
+
+    `place` is where it is; `coverage` tells of each node where that is known; `next_try` is when it
+    is asked again (null = as usual); `rights` names what is missing and what is off without it.
+    """
 
     name: str
     kind: str
@@ -309,6 +331,10 @@ class EnvironmentOut(Answer):
     nodes: list[str]
     gadgets: list[str]
     suggestions: dict[str, list[str]]
+    place: str
+    coverage: list[NodeOut]
+    next_try: Time | None
+    rights: list[str]
 
 
 class EnvironmentsOut(Answer):

@@ -120,8 +120,10 @@ def check_session(services: WebServices, call: Call) -> s.CheckOut:
 
 
 def get_session(services: WebServices, call: Call) -> s.SessionOut:
-    """Answer one session."""
-    return _shape(services, services.sessions.get(call.path["id"]))
+    """Answer one session with each of its nodes."""
+    session = services.sessions.get(call.path["id"])
+    title = services.gadgets.title(session.spec.gadget)
+    return shapes.session(session, title, coverage=services.sessions.coverage(session.id))
 
 
 def stop_session(services: WebServices, call: Call) -> s.SessionOut:
@@ -176,7 +178,7 @@ ROUTES = (
     Route(
         method="GET",
         path="/api/sessions/{id}",
-        summary="One session with its counters",
+        summary="One session with its counters and each of its nodes",
         handler=get_session,
         response=s.SessionOut,
         errors=(400, 404, 409, 503),

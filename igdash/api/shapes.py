@@ -11,8 +11,10 @@ from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.events import Event, LogLine, Malformed, Tick
 from igdash.domain.gadgets import DataSource, Gadget, Param
 from igdash.domain.losses import Loss
+from igdash.domain.nodes import NodeStatus
 from igdash.domain.queries import Bucket
 from igdash.domain.sessions import Session, SessionId
+from igdash.services.metadata import Described
 from igdash.services.render import time_text
 
 
@@ -20,7 +22,23 @@ def _when(ns: int | None) -> str | None:
     return None if ns is None else time_text(ns)
 
 
-def session(one: Session, title: str, spark: Sequence[int] | None = None) -> s.SessionOut:
+def node(one: NodeStatus) -> s.NodeOut:
+    """Return a node."""
+    return s.NodeOut(
+        node=one.name,
+        state=one.state.value,
+        since=time_text(one.since) if one.since else None,
+        reason=one.reason,
+        version=one.version,
+    )
+
+
+def session(
+    one: Session,
+    title: str,
+    spark: Sequence[int] | None = None,
+    coverage: Sequence[NodeStatus] | None = None,
+) -> s.SessionOut:
     """Return a session; `title` is its gadget's, `spark` its events per slice of ten minutes."""
     spec, target = one.spec, one.spec.target
     return s.SessionOut(
@@ -58,6 +76,7 @@ def session(one: Session, title: str, spark: Sequence[int] | None = None) -> s.S
         command=list(one.command),
         info=dict(one.info),
         spark=None if spark is None else list(spark),
+        coverage=None if coverage is None else [node(each) for each in coverage],
     )
 
 
@@ -191,8 +210,17 @@ def gadget(one: Gadget, running: int, *, brief: bool = False) -> s.GadgetOut:
     )
 
 
-def environment(one: EnvironmentStatus) -> s.EnvironmentOut:
-    """Return an environment."""
+def described(one: Described, running: int) -> s.GadgetOut:
+    """Return a gadget with whose word it is."""
+    answer = gadget(one.gadget, running)
+    answer.described_by = "environment" if one.own else "catalogue"
+    answer.reason = one.reason
+    answer.pending = one.pending
+    return answer
+
+
+def environment(one: EnvironmentStatus, place: str = "") -> s.EnvironmentOut:
+    """Return an environment; `place` is where it is."""
     return s.EnvironmentOut(
         name=one.name,
         kind=one.kind.value,
@@ -202,4 +230,8 @@ def environment(one: EnvironmentStatus) -> s.EnvironmentOut:
         nodes=list(one.nodes),
         gadgets=list(one.gadgets),
         suggestions={key: list(values) for key, values in one.suggestions.items()},
+        place=place,
+        coverage=[node(each) for each in one.coverage],
+        next_try=time_text(one.next_try) if one.next_try else None,
+        rights=list(one.rights),
     )

@@ -29,15 +29,25 @@ def gadgets(services: WebServices, call: Call) -> s.GadgetsOut:
 
 
 def gadget(services: WebServices, call: Call) -> s.GadgetOut:
-    """Answer one gadget with its parameters and fields."""
-    one = services.gadgets.get(call.path["name"])
-    return shapes.gadget(one, services.gadgets.running().get(one.name, 0))
+    """Answer one gadget with its parameters and fields, and whose word they are."""
+    q: asked.GadgetQuery = call.query
+    one = services.gadgets.described(call.path["name"], q.environment, q.wait)
+    running = services.gadgets.running().get(one.gadget.name, 0)
+    return shapes.described(one, running) if q.environment else shapes.gadget(one.gadget, running)
 
 
 def environments(services: WebServices, _call: Call) -> s.EnvironmentsOut:
     """Answer the environments."""
-    found = services.gadgets.environments()
-    return s.EnvironmentsOut(environments=[shapes.environment(one) for one in found])
+    found, places = services.gadgets.environments(), services.gadgets.places()
+    return s.EnvironmentsOut(
+        environments=[shapes.environment(one, places[one.name]) for one in found]
+    )
+
+
+def check_environment(services: WebServices, call: Call) -> s.EnvironmentOut:
+    """Ask an environment anew and answer what it says."""
+    found = services.gadgets.test(call.path["environment"])
+    return shapes.environment(found, services.gadgets.places()[found.name])
 
 
 def stats(services: WebServices, _call: Call) -> s.StatsOut:
@@ -82,9 +92,12 @@ ROUTES = (
     Route(
         method="GET",
         path="/api/gadgets/{name}",
-        summary="One gadget with its parameters and fields",
+        summary="One gadget, or image, with its parameters and fields as its environment has them",
         handler=gadget,
+        query=asked.GadgetQuery,
         response=s.GadgetOut,
+        errors=(400, 404, 422, 503),
+        slashes=True,
     ),
     Route(
         method="GET",
@@ -93,6 +106,15 @@ ROUTES = (
         handler=environments,
         response=s.EnvironmentsOut,
         errors=(400,),
+    ),
+    Route(
+        method="POST",
+        path="/api/environments/{environment}/test",
+        summary="Ask an environment anew whether it answers",
+        handler=check_environment,
+        response=s.EnvironmentOut,
+        errors=(400, 403, 404, 503),
+        slashes=True,
     ),
     Route(
         method="GET",

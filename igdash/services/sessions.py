@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from igdash.domain.errors import SessionNotFound
+from igdash.domain.nodes import NodeStatus
 from igdash.domain.ports import Control, SessionReader
 from igdash.domain.queries import SessionPage, SessionQuery
 from igdash.domain.sessions import Session, SessionId, SessionSpec
@@ -41,6 +42,10 @@ class Sessions:
     def get(self, prefix: str) -> Session:
         """Return a session by a prefix of its id. Raises as `resolve`."""
         return self.reader.get(self.resolve(prefix))
+
+    def coverage(self, session: SessionId) -> Sequence[NodeStatus]:
+        """Return each node the session covers or covered. Raises `SessionNotFound`."""
+        return self.reader.coverage(session)
 
     def list(self, query: SessionQuery) -> SessionPage:
         """Return one page. Raises `InvalidQuery` for a foreign cursor."""

@@ -34,7 +34,7 @@ def side(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 def _path(side: Web, path: str) -> str:
     """Fill in a path's parameters with things that exist."""
     if "{id}" not in path:
-        return path.replace("{name}", "trace_tcp")
+        return path.replace("{name}", "trace_tcp").replace("{environment}", "demo")
     id_ = side.session("top_tcp")
     tick = NewTick(ts=now_ns(), node="", source="tcp", first=0, events=1)
     side.control.add(id_, ["{}"], ticks=[tick])
