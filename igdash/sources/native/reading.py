@@ -122,7 +122,7 @@ class NodeReader:
 
     def _gap(self, seq: int, now: int) -> Iterator[Chunk]:
         missing = (seq - self._last_seq - 1) % _SEQ_RANGE
-        if missing < _SEQ_RANGE // 2:  # else it went back, and nothing is missing
+        if 0 < missing < _SEQ_RANGE // 2:  # beyond: it went back, and nothing is missing
             yield from self._flush(now)
             detail = (
                 f"expected seq {self._last_seq + 1}, got {seq}: Inspektor Gadget's queue to igdash"
