@@ -135,7 +135,11 @@ class ApiServer:
                         continue
             raise AssertionError("the second answer decides")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise SourceError(f"the API server does not answer: {_why(error)}") from error
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: BaseException) -> SourceError:
+        host = self._current.client.configuration.host if self._current else ""
+        return SourceError(f"the API server {host} does not answer: {_why(error)}")
 
     async def close(self) -> None:
         """Close the session as soon as nobody uses it."""
@@ -174,7 +178,7 @@ class ApiServer:
                 finally:
                     await self._release(session)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise SourceError(f"the API server does not answer: {_why(error)}") from error
+            raise self._unreachable(error) from error
 
     async def _options(self, client: Any) -> dict[str, Any]:
         headers: dict[str, str] = {"Accept": "application/json", "User-Agent": "igdash"}
@@ -219,12 +223,13 @@ class ApiServer:
         # Importing takes its time and must not hold up the streams on this loop.
         client = await asyncio.to_thread(importlib.import_module, "kubernetes.aio.client")
         config = await asyncio.to_thread(importlib.import_module, "kubernetes.aio.config")
+        invalid = importlib.import_module("yaml").YAMLError
         settings = client.Configuration()
         settings.connection_pool_maxsize = 0
         try:
             await self._load(config, settings)
             return client.ApiClient(settings)
-        except config.ConfigException as error:
+        except (config.ConfigException, invalid) as error:
             raise SourceError(f"the kubeconfig cannot be used: {error}") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SourceError(f"the kubeconfig cannot be used: {_why(error)}") from error
@@ -317,4 +322,6 @@ def _why(error: BaseException) -> str:
         return f"TLS failed ({cause.reason or cause})"
     if isinstance(cause, TimeoutError) and not str(cause):
         return f"nothing came within {REQUEST_SECONDS:.0f} s"
+    if isinstance(cause, OSError) and (cause.errno or 0) > 0:
+        return os.strerror(cause.errno or 0)
     return str(getattr(cause, "strerror", "") or cause or type(cause).__name__)
