@@ -143,21 +143,14 @@ class _EventAccess:
 
 
 def finder(path: str) -> Callable[[Any], Any]:
-    """Return what finds a dotted path in decoded JSON: nested members, else a key with dots.
+    """Return what finds a dotted path in decoded JSON, or `@container`.
 
     An array on the way stands for what is found in its elements.
     """
     if path == "@container":
-        return _container
+        return container_in
     parts = tuple(path.split("."))
-    if len(parts) == 1:
-        return lambda data: data.get(path) if isinstance(data, dict) else None
-
-    def find(data: Any) -> Any:
-        found = _walk(data, parts)
-        return data.get(path) if found is None and isinstance(data, dict) else found
-
-    return find
+    return lambda data: _walk(data, parts)
 
 
 def _walk(node: Any, parts: tuple[str, ...]) -> Any:
@@ -176,7 +169,8 @@ _k8s_container = finder("k8s.containerName")
 _runtime_container = finder("runtime.containerName")
 
 
-def _container(data: Any) -> Any:
+def container_in(data: Any) -> Any:
+    """Return the container's name: `k8s.containerName` unless empty, else the runtime's."""
     first = _k8s_container(data)
     if first:
         return first

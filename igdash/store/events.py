@@ -8,33 +8,25 @@ exact times are still compared inside that range). No call holds anything after 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, select
 
 from igdash.domain.errors import EventNotFound
 from igdash.domain.events import Event, Tick, restore
 from igdash.domain.queries import Bucket, EventPage, EventRange, TickPage
 from igdash.domain.sessions import SessionId
-from igdash.domain.times import NS, now_ns
+from igdash.domain.times import now_ns
 from igdash.store import histogram
+from igdash.store.bounds import Bounds, bounds_of
 from igdash.store.errors import translated
 from igdash.store.lookup import session_row
 from igdash.store.origins import OriginCache
 from igdash.store.rows import clamp
-from igdash.store.tables import activity, events, ticks
+from igdash.store.tables import events, ticks
 
 _READING: Final = "cannot read events"
 _ROW: Final = (events.c.seq, events.c.ts, events.c.origin_id, events.c.payload)
-
-
-class _Bounds(NamedTuple):
-    """First and last seq to look at, both inclusive, and the times to keep (None = all)."""
-
-    low: int
-    high: int
-    start: int | None
-    end: int | None
 
 
 class StoredEvents:
@@ -49,7 +41,7 @@ class StoredEvents:
         down = wanted.before is not None
         with translated(_READING), self._engine.connect() as conn:
             row = session_row(conn, session)
-            found = self._read(conn, row.id, _bounds(conn, row, wanted), wanted.limit + 1, down)
+            found = self._read(conn, row.id, bounds_of(conn, row, wanted), wanted.limit + 1, down)
         more, found = len(found) > wanted.limit, found[: wanted.limit]
         if down:
             found.reverse()
@@ -62,7 +54,7 @@ class StoredEvents:
         """Return one event. Raises `EventNotFound`."""
         with translated(_READING), self._engine.connect() as conn:
             row = session_row(conn, session)
-            found = self._read(conn, row.id, _Bounds(clamp(seq), clamp(seq), None, None), 1)
+            found = self._read(conn, row.id, Bounds(clamp(seq), clamp(seq), None, None), 1)
         if not found:
             raise EventNotFound(f"session {session} has no event {seq}; its last is {row.last_seq}")
         return found[0]
@@ -70,10 +62,10 @@ class StoredEvents:
     def stream(self, session: SessionId, wanted: EventRange) -> Iterator[Sequence[Event]]:
         """Yield all events of the range upwards in blocks, each its own short transaction."""
         with translated(_READING), self._engine.connect() as conn:
-            bounds = _bounds(conn, session_row(conn, session), wanted)
+            bounds = bounds_of(conn, session_row(conn, session), wanted)
         return self._blocks(session, bounds, wanted.limit)
 
-    def _blocks(self, session: SessionId, bounds: _Bounds, size: int) -> Iterator[Sequence[Event]]:
+    def _blocks(self, session: SessionId, bounds: Bounds, size: int) -> Iterator[Sequence[Event]]:
         while bounds.low <= bounds.high:
             with translated(_READING), self._engine.connect() as conn:
                 row = session_row(conn, session)  # deleted meanwhile: say so, never end early
@@ -106,7 +98,7 @@ class StoredEvents:
                 raise EventNotFound(
                     f"session {session} has no tick {tick}; its last is {row.ticks}"
                 )
-            bounds = _Bounds(found.first_seq, found.first_seq + found.n - 1, None, None)
+            bounds = Bounds(found.first_seq, found.first_seq + found.n - 1, None, None)
             return tuple(self._read(conn, row.id, bounds, found.n)) if found.n else ()
 
     def histogram(
@@ -118,7 +110,7 @@ class StoredEvents:
             return histogram.read(conn, row, start, end, buckets, now_ns())
 
     def _read(
-        self, conn: Connection, session: int, bounds: _Bounds, limit: int, down: bool = False
+        self, conn: Connection, session: int, bounds: Bounds, limit: int, down: bool = False
     ) -> list[Event]:
         e = events.c
         low, high = bounds.low, bounds.high
@@ -142,28 +134,6 @@ class StoredEvents:
             )
             for seq, ts, origin_id, payload in rows
         ]
-
-
-def _bounds(conn: Connection, session: Any, wanted: EventRange) -> _Bounds:
-    low = 1 if wanted.after is None else max(1, clamp(wanted.after + 1))
-    high = session.last_seq
-    if wanted.before is not None:
-        high = min(high, clamp(wanted.before - 1))
-    if wanted.start is None and wanted.end is None:
-        return _Bounds(low, high, None, None)
-    a = activity.c
-    span = select(func.min(a.first_seq), func.max(a.last_seq)).where(a.session_id == session.id)
-    start = end = None
-    if wanted.start is not None:
-        start = clamp(wanted.start)
-        span = span.where(a.sec >= start // NS)
-    if wanted.end is not None:
-        end = clamp(wanted.end)
-        span = span.where(a.sec <= (end - 1) // NS)
-    first, last = conn.execute(span).one()
-    if first is None:
-        return _Bounds(1, 0, start, end)
-    return _Bounds(max(low, first), min(high, last), start, end)
 
 
 def _tick(row: Any) -> Tick:
