@@ -90,6 +90,9 @@ def _flags(gadget: Gadget, spec: SessionSpec, environment: Environment) -> Itera
     if environment.kind in HOSTS:
         yield from _target_flags(gadget, spec.target, _IG_TARGET)
     else:
+        if environment.kind is EnvironmentKind.KUBERNETES:
+            places = {"kubeconfig": environment.kubeconfig, "context": environment.context}
+            yield from (f"--{flag}={value}" for flag, value in places.items() if value)
         if environment.gadget_namespace != "gadget":
             yield f"--gadget-namespace={environment.gadget_namespace}"
         if not spec.target.namespace and _has_containers(gadget):

@@ -69,6 +69,19 @@ def test_a_daemon() -> None:
     assert "k8s.namespace" in hidden
 
 
+def test_a_cluster_over_grpc() -> None:
+    cluster = Environment(
+        name="prod", kind=EnvironmentKind.KUBERNETES, kubeconfig="/k", context="p",
+        gadget_namespace="ig",
+    )  # fmt: skip
+    assert run_argv(TCP, spec(), cluster) == (
+        "kubectl-gadget", "run", IMAGE, "--kubeconfig=/k", "--context=p", "--gadget-namespace=ig",
+        "--all-namespaces", "-o", "json",
+    )  # fmt: skip
+    assert check_spec(GADGETS.get("advise_seccomp"), spec("advise_seccomp"), cluster) == {}
+    assert default_target(cluster) == Target(namespace="!ig")
+
+
 def test_kubectl_gadget() -> None:
     there = replace(FULL, target=replace(FULL.target, node="worker-1"))
     assert run_argv(TCP, there, CLUSTER) == (
