@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 
-_VIEW = re.compile(r"/?|/gadgets/?|/start/[^/]+/?|/sessions/?|/sessions/[^/]+/?")
+_VIEW = re.compile(
+    r"/?|/gadgets/?|/environments/?|/start/[^/]+(/[^/]+)*/?|/sessions/?|/sessions/[^/]+/?"
+)
 
 
 def is_view(path: str) -> bool:

@@ -31,13 +31,19 @@ class Ids(StrEnum):
     VIEW_START = "view-start"
     VIEW_SESSIONS = "view-sessions"
     VIEW_SESSION = "view-session"
+    VIEW_ENVIRONMENTS = "view-environments"
     VIEW_MISSING = "view-missing"
 
 
 def shell(
-    *, gadgets: Component, start: Component, sessions: Component, session: Component
+    *,
+    gadgets: Component,
+    start: Component,
+    sessions: Component,
+    session: Component,
+    environments: Component,
 ) -> Component:
-    """Return the layout of the whole page around the four views."""
+    """Return the layout of the whole page around its views."""
     return html.Div(
         [
             html.A("Skip to content", href="#main", className="skip"),
@@ -51,6 +57,7 @@ def shell(
                     _view(Ids.VIEW_START, "Start a session", start),
                     _view(Ids.VIEW_SESSIONS, "Sessions", sessions),
                     _view(Ids.VIEW_SESSION, "Session", session),
+                    _view(Ids.VIEW_ENVIRONMENTS, "Environments", environments),
                     _view(Ids.VIEW_MISSING, "Not found", _missing()),
                 ],
                 id=Ids.MAIN,

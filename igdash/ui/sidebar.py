@@ -21,6 +21,7 @@ class Ids(StrEnum):
     ENVIRONMENTS = "env-box"
     NAV_GADGETS = "nav-gadgets"
     NAV_SESSIONS = "nav-sessions"
+    NAV_ENVIRONMENTS = "nav-environments"
     RUNNING_COUNT = "running-count"
     RUNNING = "runs"
     FOOT_DOT = "foot-dot"
@@ -39,6 +40,7 @@ def layout(version: str) -> Component:
                 [
                     _link(Ids.NAV_GADGETS, "/gadgets", "grid", "Gadgets"),
                     _link(Ids.NAV_SESSIONS, "/sessions", "list", "Sessions"),
+                    _link(Ids.NAV_ENVIRONMENTS, "/environments", "server", "Environments"),
                 ],
                 className="nav",
                 **aria(label="Views"),

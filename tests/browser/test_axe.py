@@ -40,6 +40,7 @@ def _fill(side: Web) -> list[str]:
         "/gadgets?pick=trace_tcp",
         "/start/trace_tcp",
         "/sessions",
+        "/environments",
         f"/sessions/{ids[0]}",
         f"/sessions/{ids[0]}?seq=5",
         f"/sessions/{ids[0]}?tab=losses",

@@ -3,8 +3,8 @@
 (() => {
   "use strict";
   const ig = window.igdash;
-  const VIEWS = ["gadgets", "start", "sessions", "session", "missing"];
-  const TITLES = { gadgets: "Gadgets", sessions: "Sessions", session: "Session", missing: "Not found" };
+  const VIEWS = ["gadgets", "start", "sessions", "session", "environments", "missing"];
+  const TITLES = { gadgets: "Gadgets", sessions: "Sessions", session: "Session", environments: "Environments", missing: "Not found" };
   const enter = new Map(), leave = new Map(), every = [];
   let current = null, serial = 0;
 
@@ -17,6 +17,7 @@
     if (more !== undefined) return at("missing");
     let key = null;
     try { key = id ? decodeURIComponent(id) : null; } catch { return at("missing"); }
+    if (first === "environments" && !key) return at("environments");
     if (first === "gadgets" && !key) return at("gadgets");
     if (first === "start" && key) return at("start", key);
     if (first === "sessions") return key ? at("session", key) : at("sessions");

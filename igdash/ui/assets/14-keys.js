@@ -55,5 +55,6 @@
 
   ig.key("g g", "Gadgets", () => ig.nav("/gadgets"));
   ig.key("g s", "Sessions", () => ig.nav("/sessions"));
+  ig.key("g e", "Environments", () => ig.nav("/environments"));
   ig.key("?", "This list", sheet);
 })();

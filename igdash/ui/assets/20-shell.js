@@ -58,7 +58,7 @@
 
   const mark = (route) => {
     const session = route.view === "session" && !ig.running.get(route.id);
-    const on = { "nav-gadgets": route.view === "gadgets" || route.view === "start", "nav-sessions": route.view === "sessions" || session };
+    const on = { "nav-gadgets": route.view === "gadgets" || route.view === "start", "nav-sessions": route.view === "sessions" || session, "nav-environments": route.view === "environments" };
     for (const [id, active] of Object.entries(on)) {
       ig.$(id).classList.toggle("on", active);
       if (active) ig.$(id).setAttribute("aria-current", "page");
@@ -73,8 +73,13 @@
   /* ---------- environments ---------- */
 
   const HEALTH = { up: ["", "up"], down: ["err", "down"], unknown: ["wait", "not known yet"] };
+  const nodesOf = (e) => {
+    const cover = ig.environments.coverage(e), n = cover ? cover.expected : (e.nodes || []).length;
+    if (!n) return null;
+    return (cover && cover.connected < n ? cover.connected + "/" : "") + n + (n === 1 ? " node" : " nodes");
+  };
   const facts = (e) => [ig.environments.kind(e.kind),
-    e.nodes && e.nodes.length ? e.nodes.length + (e.nodes.length === 1 ? " node" : " nodes") : null,
+    nodesOf(e),
     /^(ig\s+)?v?\d/.test(e.version || "") ? "ig " + e.version.replace(/^ig\s+/, "") : null].filter(Boolean).join(" · ");
   const dot = (health) => {
     const [name, words] = HEALTH[health] || HEALTH.unknown;
@@ -163,6 +168,7 @@
     });
     ig.environments.onChange((list) => {
       environments(list);
+      navCount("nav-environments", list.length);
       navCount("nav-gadgets", ig.gadgets().filter((g) => !ig.environments.whyNot(g.name)).length);
     });
     ig.running.onSet(() => { countSessions(); if (ig.route()) mark(ig.route()); });

@@ -16,7 +16,9 @@ ASSETS = Path(igdash.ui.__file__).parent / "assets"
 
 
 def _frame() -> Component:
-    views = {name: html.Div(name) for name in ("gadgets", "start", "sessions", "session")}
+    views = {
+        name: html.Div(name) for name in ("gadgets", "start", "sessions", "session", "environments")
+    }
     return shell.shell(**views)
 
 
