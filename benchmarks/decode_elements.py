@@ -14,9 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from igdash.sources.elements import RowFormat  # noqa: E402
-from igdash_wire import ig_pb2 as pb  # noqa: E402
-from tests.support.daemon import messages_of  # noqa: E402
+from igdash.sources.elements import RowFormat
+from igdash_wire import ig_pb2 as pb
+from tests.support.daemon import messages_of
 
 STREAMS = ("trace_open", "trace_tcp", "trace_dns", "trace_exec", "trace_signal", "top_tcp")
 ROUNDS = 15

@@ -46,8 +46,8 @@ class Script:
     logs: list[tuple[int, str]] = field(default_factory=list)
     error: str = ""
     source: int | None = None
-    live: Callable[[], bytes] | None = None
-    """Makes the next message, instead of `messages`."""
+    live: Callable[[], bytes | None] | None = None
+    """Makes the next message, None = no more, instead of `messages`."""
     late_error: str = ""
     """Status UNKNOWN with this text after the schema was sent: it means not \"started\"."""
     raw: list[pb.GadgetEvent] = field(default_factory=list)
@@ -134,6 +134,34 @@ class Numbers:
     def script(self, rate: float) -> Script:
         """Return a script that sends so many of them a second, without an end."""
         return numbered(0, rate=rate, live=self.next)
+
+
+def opened_files(count: int, rate: float, **more: Any) -> Script:
+    """Return trace_open as recorded, whose files are called `/n/000000001` … and whose time is now."""
+    recorded_script = played("kubernetes-trace_open")
+    fields = {one.name: one for one in recorded_script.info.dataSources[0].fields}
+    name, stamp = fields["fname"], fields["timestamp_raw"]
+    rows = []
+    for message in recorded_script.messages:
+        whole = pb.GadgetData.FromString(message).data.payload[name.payloadIndex]
+        rows.append((message, message.index(whole)))
+    numbers = iter(range(1, count + 1))
+
+    def one() -> bytes | None:
+        n = next(numbers, None)
+        if n is None:
+            return None
+        message, at = rows[n % len(rows)]
+        made = bytearray(message)
+        start = at + name.offs
+        made[start : start + name.size] = (b"/n/%09d" % n).ljust(name.size, b"\0")
+        start = at + stamp.offs
+        made[start : start + 8] = time.time_ns().to_bytes(8, "little")
+        return bytes(made)
+
+    return Script(
+        info=recorded_script.info, source=recorded_script.source, live=one, rate=rate, **more
+    )
 
 
 class Daemon:
