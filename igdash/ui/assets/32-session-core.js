@@ -41,19 +41,22 @@
     if (gen !== core.gen) throw new DOMException('another session is open', 'AbortError');
   }
 
-  core.get = async function (rest) {
+  /* A question may also be called off by a `signal` of its own. */
+  const either = (signal) => (signal ? AbortSignal.any([aborter.signal, signal]) : aborter.signal);
+
+  core.get = async function (rest, signal) {
     const gen = core.gen;
-    const answer = await ig.api(core.url(rest), { signal: aborter.signal });
+    const answer = await ig.api(core.url(rest), { signal: either(signal) });
     guard(gen);
     return answer;
   };
 
   /* The answer as text, for those who look at parts of it only. */
-  core.text = async function (rest) {
+  core.text = async function (rest, signal) {
     const gen = core.gen;
     let response;
     try {
-      response = await fetch(core.url(rest), { signal: aborter.signal, headers: { Accept: 'application/json' } });
+      response = await fetch(core.url(rest), { signal: either(signal), headers: { Accept: 'application/json' } });
     } catch (error) {
       if (error.name === 'AbortError') throw error;
       throw Object.assign(new Error('igdash does not answer. Is it still running?'), { problem: { status: 0 } });
