@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+from igdash.domain.control import Description
+from igdash.domain.gadgets import Param
 from igdash.domain.queries import SessionQuery
 from igdash.domain.sessions import Session, Target
+from igdash.sources.catalogue import load_catalogue
 from tests.support.browser import PHONE, Page
 from tests.support.web import Web
 
@@ -261,3 +266,65 @@ def test_one_column_on_a_phone(page: Page, side: Web) -> None:
     button = page.find("button[type=submit]")
     assert button.rect["y"] + button.rect["height"] <= PHONE[1]
     ActionChains(page.driver).move_to_element(button).perform()
+
+
+def own_parameters(**more: str) -> Description:
+    """What an environment with another version says of trace_tcp: one parameter more, one less."""
+    known = load_catalogue().get("trace_tcp")
+    newer = Param(
+        key="operator.oci.ebpf.newer", name="newer", type="uint32", title="A newer one", **more
+    )
+    params = tuple(p for p in known.params if p.name != "failure-only")
+    return Description(gadget=replace(known, params=(newer, *params)))
+
+
+def test_the_catalogue_answers_where_the_environment_does_not(page: Page, side: Web) -> None:
+    side.control.descriptions["demo"] = Description(
+        reason="demo is still being asked", pending=True
+    )
+    open_form(page)
+    page.wait(lambda: "still being asked" in page.text(".start-by"))
+    box = page.find(field("params.pid"))
+    box.send_keys("12")
+    page.js(f"document.querySelector('{field('params.pid')}').setSelectionRange(1, 1) || 1")
+    side.control.descriptions["demo"] = own_parameters()
+    page.wait(lambda: "As demo itself describes them" in page.text(".start-by"))
+    assert page.js("document.activeElement.value") == "12"
+    assert page.js("document.activeElement.selectionStart") == 1
+    write(page, "params.newer", "7")
+    assert not page.all(field("params.failure-only"))
+    page.wait(lambda: "--param newer=7" in command(page) and "--param pid=12" in command(page))
+    write(page, "params.newer", "x")
+    page.wait(lambda: "whole number" in page.text('[data-field="params.newer"]'))
+
+
+def test_another_environment_another_word(page: Page, side: Web) -> None:
+    side.control.descriptions["demo"] = own_parameters()
+    side.control.descriptions["this-host"] = Description(reason="connection refused")
+    open_form(page)
+    page.find(field("params.newer"))
+    choose = "const s = document.querySelector('{}'); s.value = '{}';".format(
+        field("environment"), "this-host"
+    )
+    page.driver.execute_script(choose + "s.dispatchEvent(new Event('change', {bubbles: true}))")
+    page.wait(lambda: "From the catalogue: connection refused." in page.text(".start-by"))
+    page.wait(lambda: not page.all(field("params.newer")))
+    page.find(field("params.failure-only"))
+
+
+def test_another_image(page: Page, side: Web) -> None:
+    open_form(page)
+    page.click("#start-other")
+    page.find("#start-image").send_keys("evil.io/x/y:1", Keys.ENTER)
+    page.wait(lambda: "gadgets.allowed_images" in page.text("#start-image-wrong"))
+    box = page.find("#start-image")
+    box.clear()
+    box.send_keys("ghcr.io/inspektor-gadget/gadget/trace_new:v9", Keys.ENTER)
+    page.wait("document.querySelector('.start-form h1')?.innerText.includes('Start Trace new')")
+    page.wait(lambda: "gadget/trace_new:v9" in command(page))
+    page.driver.refresh()
+    page.find(".start-form")
+    page.click(".start-form button[type=submit]")
+    page.wait("location.pathname.startsWith('/sessions/')")
+    assert only(side).spec.gadget == "ghcr.io/inspektor-gadget/gadget/trace_new:v9"
+    page.wait(lambda: "Trace new" in page.text(".run-t"))

@@ -246,7 +246,7 @@
   /** The catalogue entry of a gadget: {name, title, description, category, delivery, color, letters}. */
   ig.gadget = (name) => {
     if (!catalogue) readCatalogue();
-    const words = String(name).replace(/_/g, " ");
+    const words = String(name).replace(/^.*\//, "").replace(/[:@].*$/, "").replace(/_/g, " ");
     return catalogue.get(name) || { name, title: words.charAt(0).toUpperCase() + words.slice(1), description: "",
       category: "", delivery: "stream", color: "--c8", letters: words.slice(0, 2).toUpperCase() };
   };

@@ -26,12 +26,13 @@
     if (form && form.gadget.name === name && (!asked || form.written === String(route.params))) {
       form.writeUrl();
       form.check.now();
+      form.metadata.run();
       loadEnvironments(form);
       return;
     }
     if (form) form.dispose();
     form = null;
-    if (!ig.gadgets().some((gadget) => gadget.name === name)) {
+    if (!isImage(name) && !ig.gadgets().some((gadget) => gadget.name === name)) {
       root().replaceChildren(ig.startNotes.notFound(name));
       return;
     }
@@ -56,6 +57,8 @@
     heading.focus({ preventScroll: true });
   }
 
+  const isImage = (name) => name.includes('/');
+
   /* Where targets begin, per environment: the server wrote it into the layout. A gadget without
      containers of its own cannot be limited to some. */
   function usualNamespace(gadget, environment) {
@@ -75,7 +78,7 @@
   }
 
   const runs = (environment, gadget) =>
-    !(environment.gadgets || []).length || environment.gadgets.includes(gadget.name);
+    isImage(gadget.name) || !(environment.gadgets || []).length || environment.gadgets.includes(gadget.name);
 
   function make(gadget, environments, params) {
     const made = { gadget, environments, fields: new Map(), problems: {}, touched: new Set(),
@@ -87,8 +90,12 @@
     made.check = ig.startSide.commands(() => request(made), (problems) => showProblems(made, problems));
     made.side = ig.startSide.running(gadget.name);
     made.writeUrl = () => writeUrl(made);
+    made.metadata = ig.startMetadata.follow(gadget.name, {
+      environment: () => made.environment().name, active: () => active && form === made,
+      told: (answer) => reparameter(made, answer) });
     made.dispose = () => {
       clearTimeout(made.urlTimer);
+      made.metadata.end();
       made.side.dispose();
       drafts.set(gadget.name, read(made));
     };
@@ -99,6 +106,7 @@
       usualNamespace(gadget, environment)));
     made.writeUrl();
     made.check.now();
+    made.metadata.run();
     return made;
   }
 
@@ -106,13 +114,21 @@
     return ig.el('section', { class: 'start-sec' }, ig.el('h2', {}, title), ...children);
   }
 
-  function header(gadget) {
+  async function otherImage(made) {
+    const environment = made.environment().name || '';
+    const reference = await ig.startMetadata.image(environment, isImage(made.gadget.name) ? made.gadget.name : '');
+    if (reference) ig.nav('/start/' + encodeURIComponent(reference) + '?' + new URLSearchParams({ environment }));
+  }
+
+  function header(made) {
+    const gadget = made.gadget;
     return ig.el('div', { class: 'head start-head' },
       ig.el('a', { class: 'btn icon ghost', href: '/gadgets', 'aria-label': 'Back to gadgets',
         title: 'Gadgets' }, ig.icon('arrow-left')),
       ig.sessionsRow.icon(gadget.name), ig.el('div', { class: 'start-title' },
         ig.el('h1', {}, 'Start ' + gadget.title, ig.el('span', { class: 'mono faint' }, gadget.name)),
-        ig.el('div', { class: 'muted' }, gadget.description)));
+        ig.el('div', { class: 'muted' }, gadget.description)), ig.el('span', { class: 'sp' }),
+      ig.el('button', { type: 'button', class: 'btn', id: 'start-other', on: { click: () => otherImage(made) } }, 'Another image …'));
   }
 
   function build(made) {
@@ -128,7 +144,7 @@
       made.submit);
     made.node = ig.el('form', { class: 'start-form', novalidate: true,
       'aria-label': 'Start ' + made.gadget.title },
-      header(made.gadget), made.banner,
+      header(made), made.banner,
       ig.el('div', { class: 'start-body' }, left, right), foot);
     made.node.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -158,7 +174,7 @@
         text('name', 'Session name', { placeholder: 'optional', most: 200,
           notes: ['Tells sessions of one gadget apart.'] })),
       ...targets(made, text, suggest));
-    const params = parameters(made); // fields are made in the order they are seen in
+    const params = made.parameters = parameters(made); // made in the order they are seen in
     const stop = section('Stop by itself',
       ig.el('div', { class: 'start-grid' },
         text('stop_after.seconds', 'After', { mono: true, placeholder: 'never',
@@ -189,7 +205,8 @@
   function parameters(made) {
     const params = made.gadget.params.filter((p) => !p.target);
     const plain = params.filter((p) => !p.advanced);
-    const box = section('Parameters', ...grids(made, plain));
+    const box = section('Parameters', made.metadata.note, ...grids(made, plain));
+    made.folded = made.foldedCount = null;
     if (!plain.length) {
       box.append(ig.el('p', { class: 'muted' }, 'This gadget has no parameters of its own.'));
     }
@@ -202,6 +219,31 @@
       box.append(made.folded);
     }
     return box;
+  }
+
+  /* The environment has parameters of its own: they take the place of the catalogue's, with what was
+     typed, under the reader's hands. */
+  function reparameter(made, answer) {
+    const own = (gadget) => JSON.stringify(gadget.params.filter((p) => !p.target));
+    if (!answer.params || own(answer) === own(made.gadget)) return;
+    const values = read(made).params;
+    const open = made.folded && made.folded.open;
+    const focused = document.activeElement.closest('[data-field^="params."]');
+    const caret = focused && document.activeElement.selectionStart;
+    for (const [key, field] of [...made.fields]) if (field.spec) made.fields.delete(key);
+    made.gadget = Object.assign({}, made.gadget, { params: answer.params });
+    const before = made.parameters;
+    made.parameters = parameters(made);
+    before.replaceWith(made.parameters);
+    fillParameters(made, values);
+    if (open && made.folded) made.folded.open = true;
+    const same = focused && made.fields.get(focused.dataset.field);
+    if (same) {
+      same.control.focus({ preventScroll: true });
+      if (typeof caret === 'number' && same.control.setSelectionRange) same.control.setSelectionRange(caret, caret);
+    }
+    showChanged(made);
+    made.check.now();
   }
 
   /* Switches first, in rows of their own: they are lower than fields one types into. */
@@ -262,17 +304,21 @@
     made.namespaces.usual(usual, true);
     made.namespaces.set(values);
     if (values.scope !== (usual ? 'others' : 'all')) made.touched.add('scope');
-    made.foreign = Object.assign({}, values.params); // params the gadget does not have: kept, reported
+    fillParameters(made, values.params);
+    showHealth(made);
+    showChanged(made);
+  }
+
+  function fillParameters(made, params) {
+    made.foreign = Object.assign({}, params); // params the gadget does not have: kept, reported
     for (const field of made.fields.values()) {
       if (!field.spec) continue;
       const { name, key } = field.spec;
-      field.set(name in values.params ? values.params[name] : values.params[key]);
+      field.set(name in params ? params[name] : params[key]);
       delete made.foreign[name];
       delete made.foreign[key];
       if (field.get() !== '' && field.spec.advanced) made.folded.open = true;
     }
-    showHealth(made);
-    showChanged(made);
   }
 
   /* What would be sent, and what is wrong with it before anybody was asked. */
@@ -306,7 +352,10 @@
   function onChange(made, event) {
     const holder = event && event.target && event.target.closest('[data-field]');
     if (holder) made.touched.add(holder.dataset.field);
-    if (holder && holder.dataset.field === 'environment') showHealth(made);
+    if (holder && holder.dataset.field === 'environment') {
+      showHealth(made);
+      made.metadata.run();
+    }
     showChanged(made);
     made.check.soon();
     clearTimeout(made.urlTimer);
