@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,11 @@ from igdash.domain.ports import Source
 from igdash.domain.sessions import SessionId, SessionSpec, Target
 from igdash.sources import make_source
 from igdash.sources.native.daemon import shared_loop
+from igdash.sources.native.kubernetes import KubernetesSource
+from tests.support.cluster_process import cluster_process
 from tests.support.daemon_process import daemon_process
 from tests.support.sinks import RecordingSink
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 FAKE = (sys.executable, "-I", "-S", str(ROOT / "tests" / "support" / "fake_ig.py"))
@@ -30,6 +34,7 @@ WORKING = {
     "ig": Environment(name="host", kind=EnvironmentKind.IG, command=FAKE, args=("--host",)),
     "kubectl-gadget": Environment(name="k", kind=EnvironmentKind.KUBECTL_GADGET, command=FAKE),
     "ig-daemon": Environment(name="host", kind=EnvironmentKind.IG_DAEMON, address=""),
+    "kubernetes": Environment(name="k", kind=EnvironmentKind.KUBERNETES),
 }
 BROKEN = {
     "replay": Environment(name="demo", kind=EnvironmentKind.REPLAY, folder="/nonexistent/folder"),
@@ -40,8 +45,11 @@ BROKEN = {
     "ig-daemon": Environment(
         name="host", kind=EnvironmentKind.IG_DAEMON, address="unix:///nonexistent/ig.socket"
     ),
+    "kubernetes": Environment(
+        name="k", kind=EnvironmentKind.KUBERNETES, kubeconfig="/nonexistent/kubeconfig"
+    ),
 }
-WAITING = ("ig-daemon",)
+WAITING = ("ig-daemon", "kubernetes")
 """Kinds whose sessions wait for an environment that is down."""
 SERVED = {"trace_tcp": {"play": "kubernetes-trace_tcp", "rate": 200.0, "loop": True}}
 
@@ -57,26 +65,57 @@ def daemon_address() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def kubeconfig(daemon_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    import_module("kubernetes.aio.config")  # once, for seconds, and it keeps a file open
+    with cluster_process(tmp_path_factory.mktemp("cluster"), daemon_address) as config:
+        yield config
+
+
 @pytest.fixture
-def source(kind: str, request: pytest.FixtureRequest) -> Source:
+def made() -> Iterator[Callable[[Environment], Source]]:
+    """Makes sources; those that watch are closed at the end."""
+    sources: list[Source] = []
+
+    def make(environment: Environment) -> Source:
+        sources.append(make_source(environment))
+        return sources[-1]
+
+    yield make
+    for one in sources:
+        if isinstance(one, KubernetesSource):
+            one.close()
+
+
+@pytest.fixture
+def source(
+    kind: str, made: Callable[[Environment], Source], request: pytest.FixtureRequest
+) -> Source:
     environment = WORKING[kind]
     if kind == "ig-daemon":
         environment = replace(environment, address=request.getfixturevalue("daemon_address"))
-    return make_source(environment)
+    elif kind == "kubernetes":
+        environment = replace(environment, kubeconfig=request.getfixturevalue("kubeconfig"))
+    return made(environment)
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(daemon_address: str) -> Iterator[None]:
-    """No thread, process or file may outlive a stream. The native loop is of the process."""
+def nothing_left(kubeconfig: str) -> Iterator[None]:
+    """No thread, process or file may outlive a stream.
+
+    The native loop is of the process, and so are the threads it keeps for what blocks.
+    """
     shared_loop()
 
     def state() -> tuple[set[str], int]:
         names = {thread.name for thread in threading.enumerate()}
+        names = {name for name in names if not name.startswith("asyncio_")}
         return names, len(list(Path("/proc/self/fd").iterdir()))
 
     before = state()
     yield
-    assert state() == before
+    # A TLS connection says good-bye before its socket is closed.
+    wait_until(lambda: state() == before, timeout=3)
 
 
 def spec(gadget: str = "trace_tcp", **target: str) -> SessionSpec:
@@ -144,8 +183,10 @@ def test_status_of_a_working_environment(kind: str, source: Source) -> None:
     assert status.version
 
 
-def test_a_broken_environment_says_what_is_wrong(kind: str) -> None:
-    source = make_source(BROKEN[kind])
+def test_a_broken_environment_says_what_is_wrong(
+    kind: str, made: Callable[[Environment], Source]
+) -> None:
+    source = made(BROKEN[kind])
     status = source.status()
     assert status.health is Health.DOWN
     assert "/nonexistent/" in status.reason
@@ -161,11 +202,13 @@ def test_an_unknown_gadget(source: Source) -> None:
 
 
 @pytest.mark.parametrize("kind", WAITING)
-def test_a_session_waits_for_an_environment_that_is_down(kind: str) -> None:
-    sink, stop = opened(make_source(BROKEN[kind]), spec())
+def test_a_session_waits_for_an_environment_that_is_down(
+    kind: str, made: Callable[[Environment], Source]
+) -> None:
+    sink, stop = opened(made(BROKEN[kind]), spec())
     sink.wait_for(calls=("chunk",))
     assert "started" not in sink.calls
-    assert sink.node_counts[-1] == (1, 0)
+    assert sink.node_counts[-1:] == ([(1, 0)] if kind == "ig-daemon" else [])
     assert "/nonexistent/" in sink.logs()[0].text
     stop()
     assert sink.end == (False, "")

@@ -11,7 +11,7 @@ from typing import Final
 
 from igdash.domain.commands import check_spec, run_argv
 from igdash.domain.environments import Environment, EnvironmentStatus, Health
-from igdash.domain.errors import SourceError
+from igdash.domain.errors import GadgetNotFound, SourceError
 from igdash.domain.gadgets import Delivery, Gadget
 from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.ports import Sink, Stream
@@ -154,7 +154,10 @@ class KubernetesSource:
 
 
 def _catalogued(spec: SessionSpec) -> Gadget:
-    return known_gadget(spec.gadget) or load_catalogue().get(spec.gadget)
+    try:
+        return load_catalogue().get(spec.gadget)
+    except GadgetNotFound as error:
+        raise SourceError(str(error)) from error
 
 
 def _node_status(cluster: Cluster, pod: Pod) -> NodeStatus:
