@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from igdash.domain.ports import EventReader, RecordReader, SessionReader
+from igdash.domain.ports import EventReader, QueryReader, RecordReader, SessionReader
 from igdash.store.engine import reader_engine
 from igdash.store.errors import translated
 from igdash.store.events import StoredEvents
 from igdash.store.migrate import require_head
+from igdash.store.query.reader import StoredQueries
 from igdash.store.records import StoredRecords
 from igdash.store.sessions import StoredSessions
 
@@ -22,6 +23,7 @@ class Reader:
     sessions: SessionReader
     events: EventReader
     records: RecordReader
+    queries: QueryReader
     engine: Engine
 
     def ping(self) -> None:
@@ -46,5 +48,6 @@ def open_reader(url: str) -> Reader:
         sessions=StoredSessions(engine),
         events=StoredEvents(engine),
         records=StoredRecords(engine),
+        queries=StoredQueries(engine),
         engine=engine,
     )

@@ -1,0 +1,321 @@
+"""Walking a session's events block by block, within a budget.
+
+Each block is one range of seqs and one short transaction: nothing keeps the write-ahead log from
+being emptied, and stopping is possible some times a second. Blocks grow while they are quick.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, func, select
+
+from igdash.domain.errors import InvalidQuery, QueryCancelled
+from igdash.domain.events import Event, Origin, restore
+from igdash.domain.queries import Budget, Scope, Where
+from igdash.domain.sessions import SessionId
+from igdash.domain.times import NS
+from igdash.store.bounds import bounds_of
+from igdash.store.errors import translated
+from igdash.store.lookup import session_row
+from igdash.store.origins import OriginCache
+from igdash.store.query.narrow import narrowed
+from igdash.store.query.plan import UNDECIDED, Plan, Reading
+from igdash.store.query.prefilter import prefilter
+from igdash.store.tables import activity_origin, events, session_origin
+
+Hit = tuple[int, int, int, str, Any]
+"""A row that matches: seq, ts, origin id, payload ("" when it is not needed), and the field's value"""
+
+READING: Final = "cannot read events"
+_LARGEST: Final = 1 << 17
+_QUICK_S: Final = 0.03
+_SLOW_S: Final = 0.1
+_PROGRESS_S: Final = 0.2
+_MOST_ORIGINS: Final = 500
+"""Most origins named in a statement; with more, rows are judged one by one."""
+_RARE: Final = 0.2
+"""Below this share of a session's events it pays to look up where an origin's events lie."""
+
+
+class Scan:
+    """One walk over the events of a session that match; `scope()` says what was covered."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        origins: OriginCache,
+        session: SessionId,
+        where: Where,
+        budget: Budget,
+        *,
+        field: str = "",
+        payload: bool = False,
+        down: bool = True,
+        block: int = 2_048,
+    ) -> None:
+        self._engine = engine
+        self._cache = origins
+        self.session = session
+        self._budget = budget
+        self._field = field
+        self._down = down
+        self._block = block
+        self._sqlite = engine.dialect.name == "sqlite"
+        self._began = time.monotonic()
+        self._told = self._began
+        where = narrowed(where)
+        self.where = where
+        try:
+            self._plan = Plan(where.filter, field)
+        except ValueError as error:
+            raise InvalidQuery("filter", f"not a regular expression: {error}") from None
+        with translated(READING), engine.connect() as conn:
+            self.row = session_row(conn, session)
+            self.bounds = bounds_of(conn, self.row, where)
+            self.counts = self._origin_counts(conn)
+            self.readings = self._read_origins(conn, set(self.counts))
+            self._included = [i for i in self.counts if self.readings[i].verdict is not False]
+            self._intervals = self._where_to_look(conn)
+        self._needs_payload = payload or any(
+            self.readings[i].decode is not None for i in self._included
+        )
+        self._clauses = self._conditions()
+        self.done = False
+        self._edge = self.bounds.high + 1 if down else self.bounds.low - 1
+
+    # ------------------------------------------------------------ before it begins
+
+    def _origin_counts(self, conn: Connection) -> dict[int, int]:
+        o = session_origin.c
+        wanted = select(o.origin_id, o.n).where(o.session_id == self.row.id)
+        return {row[0]: row[1] for row in conn.execute(wanted)}
+
+    def _read_origins(self, conn: Connection, ids: set[int]) -> dict[int, Reading]:
+        known = self._cache.load(conn, ids)
+        return {i: self._plan.reading(i, known[i]) for i in ids}
+
+    def _where_to_look(self, conn: Connection) -> list[tuple[int, int]]:
+        """Return the ranges of seqs that can hold a match, upwards, none overlapping."""
+        low, high = self.bounds.low, self.bounds.high
+        wanted, all_of_them = self._included, sum(self.counts.values())
+        if low > high or not wanted:
+            return []
+        share = sum(self.counts[i] for i in wanted) / max(1, all_of_them)
+        if share > _RARE or len(wanted) > _MOST_ORIGINS:
+            return [(low, high)]
+        a = activity_origin.c
+        found = select(a.first_seq, a.last_seq).where(
+            a.session_id == self.row.id, a.origin_id.in_(wanted)
+        )
+        if self.bounds.start is not None:
+            found = found.where(a.minute >= self.bounds.start // NS // 60)
+        if self.bounds.end is not None:
+            found = found.where(a.minute <= (self.bounds.end - 1) // NS // 60)
+        spans = sorted((max(low, row[0]), min(high, row[1])) for row in fetch(conn, found))
+        return _merged([span for span in spans if span[0] <= span[1]])
+
+    def _conditions(self) -> list[ColumnElement[bool]]:
+        e = events.c
+        found: list[ColumnElement[bool]] = []
+        if self.bounds.start is not None:
+            found.append(e.ts >= self.bounds.start)
+        if self.bounds.end is not None:
+            found.append(e.ts < self.bounds.end)
+        if len(self._included) < len(self.counts) and len(self._included) <= _MOST_ORIGINS:
+            found.append(e.origin_id.in_(self._included))
+        left = {self.readings[i].verdict for i in self._included}
+        rest = next(iter(left)) if len(left) == 1 else True
+        clause = None if isinstance(rest, bool) else prefilter(rest, sqlite=self._sqlite)
+        return found if clause is None else [*found, clause]
+
+    def connect(self) -> Connection:
+        """Return a connection of the scan's engine, to be used as a context manager."""
+        return self._engine.connect()
+
+    def readings_of(self, conn: Connection, ids: set[int]) -> dict[int, Reading]:
+        """Return how the events of these origins are read."""
+        return self._read_origins(conn, ids)
+
+    def again(self, where: Where) -> Scan:
+        """Return a scan for the same things elsewhere, within the same budget."""
+        left = self._budget.seconds
+        if left is not None:
+            left = max(0.0, left - (time.monotonic() - self._began))
+        budget = replace(self._budget, seconds=left)
+        return Scan(
+            self._engine,
+            self._cache,
+            self.session,
+            where,
+            budget,
+            field=self._field,
+            down=self._down,
+        )
+
+    # ------------------------------------------------------------ walking
+
+    @property
+    def decided(self) -> bool:
+        """Whether origins alone decide everything asked for: no payload is needed."""
+        return all(self.readings[i].decode is None for i in self._included)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether only a part of the session is asked about."""
+        b = self.bounds
+        ends = (b.low, b.high) != (1, self.row.last_seq)
+        return ends or b.start is not None or b.end is not None
+
+    def hits(self) -> Iterator[list[Hit]]:
+        """Yield the matches of each block in the direction of the walk."""
+        e = events.c
+        columns: list[Any] = [e.seq, e.ts, e.origin_id]
+        if self._needs_payload:
+            columns.append(e.payload)
+        wanted = select(*columns)
+        order = e.seq.desc() if self._down else e.seq.asc()
+        for low, high in self._blocks():
+            yield self._judged(self._fetch(wanted, low, high, order))
+
+    def groups(
+        self, key: ColumnElement[Any] | None = None, name: str = ""
+    ) -> Iterator[Sequence[Any]]:
+        """Yield per block: origin id, the key if any, how many events. Only when origins decide.
+
+        Some rows may be of origins that do not match.
+        """
+        origin = events.c.origin_id
+        if key is None:
+            wanted = select(origin, func.count()).group_by(origin)
+        else:  # by its name: repeated, its parameters would make it another expression
+            wanted = select(origin, key.label(name), func.count()).group_by(origin, name)
+        for low, high in self._blocks():
+            yield self._fetch(wanted, low, high, None)
+
+    def _fetch(self, wanted: Select[Any], low: int, high: int, order: Any) -> list[Any]:
+        e = events.c
+        with translated(READING), self._engine.connect() as conn:
+            row = session_row(conn, self.session)  # deleted meanwhile: say so, never end early
+            wanted = wanted.where(
+                and_(e.session_id == row.id, e.seq >= low, e.seq <= high, *self._clauses)
+            )
+            return fetch(conn, wanted if order is None else wanted.order_by(order))
+
+    def _judged(self, rows: list[Any]) -> list[Hit]:
+        readings, found = self.readings, []
+        payload = ""
+        for row in rows:
+            seq, ts, origin_id = row[0], row[1], row[2]
+            reading = readings[origin_id]
+            if reading.verdict is False:
+                continue
+            if len(row) > 3:
+                payload = row[3]
+            value = reading.known
+            if reading.decode is not None:
+                doc = reading.decode(payload, seq, ts, reading.hidden)
+                if reading.test is not None and reading.test(doc) is not True:
+                    continue
+                if value is UNDECIDED:
+                    value = reading.get(doc)
+            found.append((seq, ts, origin_id, payload, value))
+        return found
+
+    def _blocks(self) -> Iterator[tuple[int, int]]:
+        spans = self._intervals if self._down else self._intervals[::-1]
+        while spans:
+            if self._budget.cancelled():
+                raise QueryCancelled("nobody waits for this answer any more")
+            begun = time.monotonic()
+            low, high = spans.pop()
+            if self._down:
+                block = (max(low, high - self._block + 1), high)
+                rest = (low, block[0] - 1)
+            else:
+                block = (low, min(high, low + self._block - 1))
+                rest = (block[1] + 1, high)
+            if rest[0] <= rest[1]:
+                spans.append(rest)
+            yield block
+            self._edge = block[0] if self._down else block[1]
+            if self._after_block(begun) and spans:
+                return
+        self.done = True
+
+    def _after_block(self, begun: float) -> bool:
+        """Adapt the size of blocks, tell how far it got; return whether the time is up."""
+        now = time.monotonic()
+        if now - begun < _QUICK_S:
+            self._block = min(2 * self._block, _LARGEST)
+        elif now - begun > _SLOW_S:
+            self._block = max(self._block // 2, 256)
+        if now - self._told > _PROGRESS_S:
+            self._told = now
+            self._budget.progress(self.scope())
+        limit = self._budget.seconds
+        return limit is not None and now - self._began > limit
+
+    def stopped_at(self, seq: int) -> None:
+        """Say that the walk was ended at `seq`, on purpose."""
+        self._edge = seq
+
+    def scope(self) -> Scope:
+        """Return what is covered so far."""
+        low, high = self.bounds.low, self.bounds.high
+        if low > high:
+            return Scope(from_seq=low, to_seq=high, complete=True, examined=0, total=0)
+        first, last = (low, high) if self.done else self._covered()
+        return Scope(
+            from_seq=first,
+            to_seq=last,
+            complete=self.done,
+            examined=max(0, last - first + 1),
+            total=high - low + 1,
+        )
+
+    def _covered(self) -> tuple[int, int]:
+        if self._down:
+            return self._edge, self.bounds.high
+        return self.bounds.low, self._edge
+
+    # ------------------------------------------------------------ whole events
+
+    def events(self, hits: Sequence[Hit]) -> list[Event]:
+        """Return hits as events. The scan must have been made with `payload`."""
+        with translated(READING), self._engine.connect() as conn:
+            origins = self._cache.load(conn, {hit[2] for hit in hits})
+        return [event_of(hit, origins[hit[2]]) for hit in hits]
+
+
+def event_of(row: Sequence[Any], origin: Origin) -> Event:
+    """Return the event of a row that begins with seq, ts, origin_id, payload."""
+    return Event(
+        seq=row[0],
+        ts=row[1],
+        node=origin.node,
+        source=origin.source,
+        data=restore(row[3], origin.k8s, origin.runtime),
+    )
+
+
+def fetch(conn: Connection, wanted: Select[Any]) -> list[Any]:
+    """Return plain driver rows: a Row object for each would cost as much as reading it."""
+    result = conn.execute(wanted)
+    try:
+        return list(result.cursor.fetchall())
+    finally:
+        result.close()
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for low, high in spans:
+        if found and low <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], high))
+        else:
+            found.append((low, high))
+    return found

@@ -1,0 +1,279 @@
+"""Counts over the events that match: how many, of which values, at which times.
+
+What origins decide is summed from the rollups; everything else is counted while walking.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy import func, select
+
+from igdash.domain.filter_match import scalars
+from igdash.domain.filters import Value, ValueKind
+from igdash.domain.queries import Counted, FieldStats, Scope, Top, TopValue, Where
+from igdash.domain.times import NS
+from igdash.store.errors import translated
+from igdash.store.lookup import session_row
+from igdash.store.query.page import key_of
+from igdash.store.query.scan import READING, Scan
+from igdash.store.tables import activity_origin
+
+MINUTE: Final = 60 * NS
+DISTINCT: Final = 300_000
+"""Different values of a field kept apart at once."""
+SAMPLE: Final = 200_000
+"""Numbers of a field kept for its quantiles."""
+QUANTILES: Final = (0.0, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
+
+
+def count(scan: Scan) -> Counted:
+    """Count the events that match."""
+    if scan.decided:
+        found, scope = totals(scan)
+        return Counted(count=sum(found.values()), scope=scope)
+    n = 0
+    for hits in scan.hits():
+        n += len(hits)
+    return Counted(count=n, scope=scan.scope())
+
+
+# ---------------------------------------------------------------- per origin
+
+
+def totals(scan: Scan) -> tuple[dict[int, int], Scope]:
+    """Return the events per origin that match, for a scan whose origins decide it all."""
+    if not scan.bounded:
+        included = {i: n for i, n in scan.counts.items() if scan.readings[i].verdict is not False}
+        return included, _all_of(scan)
+    where = scan.where
+    first, last = _whole_minutes(where)
+    if where.after is None and where.before is None and first < last:
+        return _by_minutes(scan, first, last)
+    return _grouped(scan)
+
+
+def _grouped(scan: Scan) -> tuple[dict[int, int], Scope]:
+    found: dict[int, int] = {}
+    for rows in scan.groups():
+        for origin, n in rows:
+            found[origin] = found.get(origin, 0) + n
+    included = {i: n for i, n in found.items() if scan.readings[i].verdict is not False}
+    return included, scan.scope()
+
+
+def _whole_minutes(where: Where) -> tuple[int, int]:
+    """Return the minutes that lie whole inside the times: first, and the one behind the last."""
+    if where.start is None and where.end is None:
+        return 0, 0
+    first = -(2**60) if where.start is None else -(-where.start // MINUTE)
+    last = 2**60 if where.end is None else where.end // MINUTE
+    return first, last
+
+
+def _by_minutes(scan: Scan, first: int, last: int) -> tuple[dict[int, int], Scope]:
+    a = activity_origin.c
+    wanted = (
+        select(a.origin_id, func.sum(a.n))
+        .where(a.session_id == scan.row.id, a.minute >= first, a.minute < last)
+        .group_by(a.origin_id)
+    )
+    with translated(READING), scan.connect() as conn:
+        row = session_row(conn, scan.session)  # what is summed and what is walked are the same
+        found = {origin: int(n) for origin, n in conn.execute(wanted)}
+        readings = scan.readings_of(conn, set(found))
+    found = {i: n for i, n in found.items() if readings[i].verdict is not False}
+    where, complete = replace(scan.where, before=row.last_seq + 1), True
+    for edge in (
+        replace(where, end=first * MINUTE) if where.start is not None else None,
+        replace(where, start=last * MINUTE) if where.end is not None else None,
+    ):
+        if edge is not None and (edge.start is None or edge.end is None or edge.start < edge.end):
+            more, scope = _grouped(scan.again(edge))
+            complete = complete and scope.complete
+            for origin, n in more.items():
+                found[origin] = found.get(origin, 0) + n
+    return found, replace(_all_of(scan), complete=complete)
+
+
+def _all_of(scan: Scan) -> Scope:
+    low, high = scan.bounds.low, scan.bounds.high
+    asked = max(0, high - low + 1)
+    return Scope(from_seq=low, to_seq=high, complete=True, examined=asked, total=asked)
+
+
+# ---------------------------------------------------------------- values
+
+
+class _Tally:
+    """Counts values; an array counts once for each different element."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Any, int] = {}
+        self.count = 0
+        self.missing = 0
+        self.untracked = 0
+
+    def add(self, values: Iterable[Any]) -> None:
+        """Count one event per value."""
+        counts = self._counts
+        for value in values:
+            self.count += 1
+            kind = value.__class__
+            if kind is str or kind is int:
+                if value in counts:
+                    counts[value] += 1
+                else:
+                    self._first(value, 1)
+            else:
+                self._odd(value, 1)
+
+    def add_many(self, value: Any, n: int) -> None:
+        """Count `n` events of one value."""
+        self.count += n
+        self._odd(value, n)
+
+    def _odd(self, value: Any, n: int) -> None:
+        found = {counted(one) for one in scalars(value)} - {None}
+        if not found:
+            self.missing += n
+        for one in found:
+            if one in self._counts:
+                self._counts[one] += n
+            else:
+                self._first(one, n)
+
+    def _first(self, value: Any, n: int) -> None:
+        if len(self._counts) < DISTINCT:
+            self._counts[value] = n
+        else:
+            self.untracked += n
+
+    def top(self, path: str, limit: int, scope: Scope) -> Top:
+        """Return the most frequent ones."""
+        best = heapq.nsmallest(
+            limit,
+            self._counts.items(),
+            key=lambda pair: (-pair[1], key_of(shown(pair[0]), descending=False)),
+        )
+        listed = sum(n for _, n in best)
+        return Top(
+            path=path,
+            values=tuple(TopValue(value=_value(shown(key)), count=n) for key, n in best),
+            count=self.count,
+            distinct=len(self._counts),
+            other=sum(self._counts.values()) - listed + self.untracked,
+            missing=self.missing,
+            exact=self.untracked == 0,
+            scope=scope,
+        )
+
+
+def counted(value: Any) -> Any:
+    """Return the key under which a value is counted: True is not 1 here; NaN is nothing."""
+    if value.__class__ is bool:
+        return (value,)
+    return None if value != value else value
+
+
+def shown(key: Any) -> Any:
+    """Return the value of a key."""
+    return key[0] if key.__class__ is tuple else key
+
+
+def _value(value: Any) -> Value:
+    if isinstance(value, bool):
+        return Value(kind=ValueKind.BOOL, value=value)
+    kind = ValueKind.TEXT if isinstance(value, str) else ValueKind.NUMBER
+    return Value(kind=kind, value=value)
+
+
+def top(scan: Scan, path: str, limit: int) -> Top:
+    """Return the most frequent values of the field the scan was made for."""
+    tally = _Tally()
+    beside = {"@seq": 0, "@time": 1}.get(path)
+    if scan.decided and beside is None:
+        found, scope = totals(scan)
+        for origin, n in found.items():
+            tally.add_many(scan.readings[origin].known, n)
+        return tally.top(path, limit, scope)
+    index = 4 if beside is None else beside
+    for hits in scan.hits():
+        tally.add(hit[index] for hit in hits)
+    return tally.top(path, limit, scan.scope())
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def stats(scan: Scan, path: str) -> FieldStats:
+    """Return the quantiles of the field the scan was made for."""
+    index = {"@seq": 0, "@time": 1}.get(path, 4)
+    sample = _Sample()
+    events = 0
+    for hits in scan.hits():
+        events += len(hits)
+        sample.add([hit[index] for hit in hits])
+    return FieldStats(
+        path=path,
+        count=events,
+        numbers=sample.count,
+        quantiles=sample.quantiles(),
+        mean=sample.mean(),
+        exact=sample.count <= SAMPLE,
+        scope=scan.scope(),
+    )
+
+
+class _Sample:
+    """All numbers while they are few, then an even sample of them (reservoir, same seed always)."""
+
+    def __init__(self) -> None:
+        self._numbers: list[int | float] = []
+        self._random = random.Random(1)
+        self._sum: int | float = 0
+        self.count = 0
+        self._least: int | float | None = None
+        self._most: int | float | None = None
+
+    def add(self, values: Sequence[Any]) -> None:
+        numbers = [
+            one
+            for value in values
+            for one in ((value,) if value.__class__ in (int, float) else scalars(value))
+            if one.__class__ in (int, float) and one == one
+        ]
+        if not numbers:
+            return
+        self._sum += sum(numbers)
+        least, most = min(numbers), max(numbers)
+        self._least = least if self._least is None else min(self._least, least)
+        self._most = most if self._most is None else max(self._most, most)
+        for number in numbers:
+            self.count += 1
+            if len(self._numbers) < SAMPLE:
+                self._numbers.append(number)
+            elif (place := self._random.randrange(self.count)) < SAMPLE:
+                self._numbers[place] = number
+
+    def quantiles(self) -> tuple[tuple[float, int | float], ...]:
+        """Return value at each quantile, by nearest rank."""
+        if self._least is None or self._most is None:
+            return ()
+        ordered = sorted(self._numbers)
+        size = len(ordered)
+        found = {q: ordered[max(0, -(-int(q * 1000) * size // 1000) - 1)] for q in QUANTILES}
+        found |= {0.0: self._least, 1.0: self._most}
+        return tuple(found.items())
+
+    def mean(self) -> float | None:
+        """Return the mean, None when it has no number."""
+        try:
+            mean = self._sum / self.count
+        except (ZeroDivisionError, OverflowError):
+            return None
+        return mean if mean - mean == 0 else None
