@@ -289,7 +289,7 @@ class ApiSocket:
         """Yield the binary messages until the socket is closed. Raises `OSError` when it broke."""
         kinds = importlib.import_module("aiohttp").WSMsgType
         async for message in self._socket:
-            if message.type is kinds.BINARY:
+            if message.type is kinds.BINARY and message.data:
                 yield message.data
             elif message.type is kinds.ERROR:
                 raise OSError(f"the WebSocket broke: {message.data}")

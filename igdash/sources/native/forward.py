@@ -33,6 +33,8 @@ class ForwardPipe:
     def __init__(self, socket: ApiSocket, client: GrpcClient) -> None:
         self._socket = socket
         self._client = client
+        self._in = bytearray()
+        self._delivery: asyncio.Handle | None = None
         self._out = bytearray()
         self._more = asyncio.Event()
         self._closing = False
@@ -81,8 +83,6 @@ class ForwardPipe:
         greeted: set[int] = set()
         try:
             async for message in self._socket.messages():
-                if not message:
-                    continue
                 channel, data = message[0], message[1:]
                 if channel not in greeted:
                     greeted.add(channel)
@@ -91,13 +91,32 @@ class ForwardPipe:
                     why = OSError(data.decode("utf-8", "replace").strip())
                     break
                 if channel == _DATA and data:
-                    await self._reading.wait()
-                    self._client.data_received(data)
+                    await self._take(data)
         except OSError as error:
             why = error
+        self._deliver()
         self.close()
         await asyncio.wait((self._writer,))
         self._client.connection_lost(why)
+
+    async def _take(self, data: bytes) -> None:
+        """Collect what has arrived, and hand it over in one piece.
+
+        A frame is often one small message. While we are paused they queue up; then this runs for
+        each of them without a break, and only when none is left the loop comes to the delivery.
+        """
+        self._in += data
+        await self._reading.wait()
+        if self._delivery is None:
+            self._delivery = asyncio.get_running_loop().call_soon(self._deliver)
+        if len(self._in) > _MAX_PENDING:
+            await asyncio.sleep(0)
+
+    def _deliver(self) -> None:
+        self._delivery = None
+        if self._in:
+            data, self._in = bytes(self._in), bytearray()
+            self._client.data_received(data)
 
 
 class SharedClient(GrpcClient):
