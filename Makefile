@@ -6,7 +6,7 @@ PORT   ?= 8050
 UV     := $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock proto packages screenshots bench nightly clean
+.PHONY: help demo test check format lock proto verify-ig packages screenshots bench nightly clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,11 @@ lock: $(UV) ## Resolve the dependencies again and write the lock files
 
 proto: $(VENV)/.dev ## Generate igdash_wire/ from proto/ again
 	@$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. --grpc_python_out=. proto/igdash_wire/ig.proto
+
+verify-ig: $(VENV)/.runtime ## Try every gadget of a running `ig daemon` (ADDRESS=unix:///… or tcp://host:port)
+	@test -n "$(ADDRESS)" || { echo "which daemon? make verify-ig ADDRESS=unix:///var/run/ig/ig.socket" >&2; exit 2; }
+	@IGDASH_ENVIRONMENTS__0__NAME=daemon IGDASH_ENVIRONMENTS__0__KIND=ig-daemon \
+	  IGDASH_ENVIRONMENTS__0__ADDRESS="$(ADDRESS)" exec $(BIN)/python -m igdash check daemon $(ARGS)
 
 screenshots: $(VENV)/.dev packages ## Take pictures of every page, dark and light, wide and narrow, into docs/screenshots
 	@$(BIN)/python scripts/screenshots.py

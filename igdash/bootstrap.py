@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from igdash.domain.errors import CollectorUnavailable, SettingsError
+from igdash.domain.errors import CollectorUnavailable, EnvironmentNotFound, SettingsError
 from igdash.services.control_client import ControlClient
 from igdash.settings import Settings
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from igdash.domain.ports import Catalogue
+    from igdash.services.check import Checked
     from igdash.services.exports import Exports
     from igdash.services.gadgets import Gadgets
     from igdash.services.history import History
@@ -150,6 +152,28 @@ def open_desk(settings: Settings) -> Desk:
             ),
         ),
         exports=Exports(sessions=reader.sessions, events=reader.events),
+    )
+
+
+def check_environment(
+    settings: Settings, name: str, gadgets: Sequence[str], seconds: float
+) -> Iterator[Checked]:
+    """Yield what each gadget does there, all of the catalogue when none is named.
+
+    Raises `EnvironmentNotFound`, `GadgetNotFound`, and `SourceError` when it cannot be used at all.
+    """
+    from igdash.services import check
+    from igdash.sources import make_source
+    from igdash.sources.decode import decode_chunk
+
+    found = next((one for one in settings.environments if one.name == name), None)
+    if found is None:
+        names = ", ".join(one.name for one in settings.environments) or "none"
+        raise EnvironmentNotFound(f"no environment {name!r}; configured: {names}")
+    source = make_source(found)
+    wanted = [catalogue().get(gadget) for gadget in gadgets]
+    return check.check(
+        source, wanted or check.offered(source, catalogue()), decode_chunk, seconds=seconds
     )
 
 

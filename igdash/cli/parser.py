@@ -163,6 +163,15 @@ def _looking(commands: Any) -> None:
     gadgets.add_argument("name", nargs="?", metavar="NAME")
     _output(gadgets)
     _output(_add(commands, "environments", "catalogue:environments", "list where gadgets can run"))
+    check = _add(commands, "check", "check:check", "try every gadget of an environment")
+    check.add_argument("environment", metavar="ENV")
+    check.add_argument(
+        "--gadget", metavar="NAME", action="append", default=[], help="only this; may be repeated"
+    )
+    check.add_argument(
+        "--seconds", type=duration, default=5.0, help="how long each runs (default: 5s)"
+    )
+    _output(check)
     sessions = _add(commands, "sessions", "read:sessions", "list sessions, running and ended")
     sessions.add_argument("--state", choices=STATES, action="append", help="may be repeated")
     sessions.add_argument("--gadget", default="")

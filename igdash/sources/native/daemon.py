@@ -9,12 +9,15 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from igdash.domain.commands import check_spec, run_argv
+from igdash.domain.commands import run_argv
 from igdash.domain.environments import Environment, EnvironmentStatus, Health
 from igdash.domain.errors import GadgetNotFound, SourceError
 from igdash.domain.gadgets import Delivery, Gadget
+from igdash.domain.images import image_of as image_of
+from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.ports import Sink, Stream
 from igdash.domain.sessions import SessionId, SessionSpec
+from igdash.domain.times import now_ns
 from igdash.sources.catalogue import load_catalogue
 from igdash.sources.native.client import Connect, GrpcFailure, NativeLoop
 from igdash.sources.native.describe import HOST, described, wire_params
@@ -53,9 +56,18 @@ class DaemonSource:
         """Ask the daemon for its version. Never raises; takes up to 10 s, then is cached."""
         with self._lock:
             if self._known is None or time.monotonic() - self._asked > FRESH_SECONDS:
-                self._known = self._ask()
+                self._known = self._with_node(self._ask())
                 self._asked = time.monotonic()
             return self._known
+
+    def _with_node(self, status: EnvironmentStatus) -> EnvironmentStatus:
+        state = NodeState.CONNECTED if status.health is Health.UP else NodeState.WAITING
+        before = self._known.coverage[0] if self._known and self._known.coverage else None
+        since = before.since if before and before.state is state else now_ns()
+        node = NodeStatus(
+            name=self.node, state=state, since=since, reason=status.reason, version=status.version
+        )
+        return replace(status, coverage=(node,))
 
     def _ask(self) -> EnvironmentStatus:
         status = EnvironmentStatus(
@@ -103,10 +115,12 @@ class DaemonSource:
         return described(answer, known_gadget(gadget), gadget)
 
     def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:  # noqa: ARG002
-        """Start the gadget on the daemon; an unreachable one is waited for. Raises `SourceError`."""
-        problems = check_spec(self._gadget(spec), spec, self.environment)
-        if problems:
-            raise SourceError("; ".join(f"{name}: {why}" for name, why in problems.items()))
+        """Start the gadget on the daemon; an unreachable one is waited for.
+
+        Raises `SourceError` for a gadget nobody knows. Parameters are checked against what the
+        daemon itself says of the gadget, when it runs.
+        """
+        self._gadget(spec)
         wanted = wanted_of(self.environment, spec, HOST)
         return NativeStream(shared_loop(), wanted, sink, {self.node: self._connect})
 
@@ -157,13 +171,6 @@ def wanted_of(environment: Environment, spec: SessionSpec, manager: str) -> Want
         known=known,
         once=known is not None and known.delivery is Delivery.ONCE,
     )
-
-
-def image_of(environment: Environment, gadget: str) -> str:
-    """Return the gadget's image reference; a full reference is left as it is."""
-    if "/" in gadget:
-        return gadget
-    return f"{environment.image_prefix}{gadget}:{environment.image_tag}"
 
 
 async def ask_version(connect: Connect) -> str:

@@ -61,6 +61,9 @@ class Wanted:
     once: bool = False
 
 
+_PREFIXES: Final = ("operator.", "custom.")
+
+
 class Backoff:
     """Waiting times 0.5, 1, 2 … 30 s, each with up to 30 % of jitter."""
 
@@ -207,7 +210,13 @@ class NodeRun:
         answer = await client.unary(INFO, request.SerializeToString(), timeout=INFO_SECONDS)
         info = pb.GetGadgetInfoResponse.FromString(answer).gadgetInfo
         defaults = {param.prefix + param.key: param.defaultValue for param in info.params}
-        return defaults | dict(self._wanted.params)
+        short = {param.key: param.prefix + param.key for param in info.params}
+        given = {short.get(name, name): value for name, value in self._wanted.params.items()}
+        for name in given:
+            if name not in defaults and not name.startswith(_PREFIXES):
+                # The server would ignore it without a word.
+                raise GrpcFailure(Status(UNKNOWN, f"{info.name} has no parameter {name}"))
+        return defaults | given
 
     async def _stream(self, client: GrpcClient, params: dict[str, str], backoff: Backoff) -> Status:
         loop = asyncio.get_running_loop()
