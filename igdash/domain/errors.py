@@ -100,3 +100,31 @@ class QueryBusy(IgdashError):
 
 class QueryCancelled(IgdashError):
     """Nobody waits for the answer any more."""
+
+
+class SqlError(IgdashError):
+    """A statement of a user has no answer. `position` is the character it is about, from 1; 0 = none."""
+
+    def __init__(self, why: str, position: int = 0) -> None:
+        self.position = position
+        super().__init__(why)
+
+
+class SqlInvalid(SqlError):
+    """The statement is wrong, or names what is not there."""
+
+
+class SqlForbidden(SqlError):
+    """The statement asks for more than reading the views."""
+
+
+class SqlTimeout(SqlError):
+    """The statement took longer than it may."""
+
+
+class SqlTooLarge(SqlError):
+    """The statement needed more memory than it may use."""
+
+
+class SqlUnavailable(SqlError):
+    """SQL cannot be answered in this installation; the message says what to do."""

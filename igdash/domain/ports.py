@@ -35,6 +35,7 @@ from igdash.domain.queries import (
     Where,
 )
 from igdash.domain.sessions import NewSession, Session, SessionId, SessionSpec, StateChange
+from igdash.domain.sql import SqlAnswer, SqlQuery, SqlView
 
 # ---------------------------------------------------------------- reading the history
 
@@ -177,6 +178,28 @@ class RecordReader(Protocol):
         self, session: SessionId, *, after: int = 0, limit: int = 100
     ) -> tuple[Malformed, ...]:
         """Return kept lines with `n > after`, in order."""
+
+
+class SqlReader(Protocol):
+    """Statements of users over the views. Thread-safe; each statement has a process of its own."""
+
+    @property
+    def dialect(self) -> str:
+        """The database's name: sqlite or postgresql."""
+
+    @property
+    def seconds(self) -> float:
+        """How long a statement may take."""
+
+    def views(self) -> tuple[SqlView, ...]:
+        """Return what can be read now: three general views, then one per gadget seen."""
+
+    def run(self, query: SqlQuery, gone: Callable[[], bool]) -> SqlAnswer:
+        """Run one statement to its end. It is ended once `gone()` is true: `QueryCancelled`.
+
+        Raises `SqlInvalid`, `SqlForbidden`, `SqlTimeout`, `SqlTooLarge`, `SqlUnavailable`,
+        `StoreBusy`.
+        """
 
 
 # ---------------------------------------------------------------- writing it

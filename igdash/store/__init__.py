@@ -10,6 +10,20 @@ from igdash.store.admin import check, stats
 from igdash.store.engine import shown
 from igdash.store.migrate import upgrade
 from igdash.store.reader import Reader, open_reader
+from igdash.store.sql import StoredSql, open_sql
+from igdash.store.sql_postgres import set_up as set_up_sql
 from igdash.store.writer import Writer, open_writer
 
-__all__ = ["Reader", "Writer", "check", "open_reader", "open_writer", "shown", "stats", "upgrade"]
+__all__ = [
+    "Reader",
+    "StoredSql",
+    "Writer",
+    "check",
+    "open_reader",
+    "open_sql",
+    "open_writer",
+    "set_up_sql",
+    "shown",
+    "stats",
+    "upgrade",
+]
