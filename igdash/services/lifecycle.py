@@ -68,9 +68,7 @@ class Run:
         """Take bytes from the source."""
         self.lane.put(chunk)
 
-    def nodes(
-        self, *, expected: int, connected: int, coverage: Sequence[NodeStatus] = ()
-    ) -> None:
+    def nodes(self, *, expected: int, connected: int, coverage: Sequence[NodeStatus] = ()) -> None:
         """Store how many nodes are covered, and which, when that changed."""
         with self._lock:
             nodes = Nodes(expected=expected, connected=connected)
