@@ -321,11 +321,13 @@ class FakeApiServer:
         self, request: web.Request, kind: str, fits: Callable[[dict[str, Any]], bool]
     ) -> web.Response:
         if int(request.query.get("resourceVersion") or 0) > self.state.version:
-            current = self.state.version
-            text = f"Timeout: Too large resource version, current: {current}"
+            asked, current = request.query["resourceVersion"], self.state.version
+            text = f"Timeout: Too large resource version: {asked}, current: {current}"
             return _status(504, text, "Timeout")
         objects = [one for _, one in sorted(self.state.objects[kind].items()) if fits(one)]
         meta: dict[str, Any] = {"resourceVersion": str(self.state.version)}
+        if request.query.get("resourceVersionMatch") == "Exact":
+            return _status(410, "The resourceVersion for the provided list is too old.", "Expired")
         limit, after = int(request.query.get("limit") or 0), request.query.get("continue")
         start = 0
         if after:
@@ -362,6 +364,7 @@ class FakeApiServer:
             except TimeoutError:
                 if request.query.get("allowWatchBookmarks") == "true":
                     mark = {"kind": "Pod", "metadata": {"resourceVersion": str(seen)}}
+                    mark |= {"spec": {"containers": None}, "status": {}}
                     await _event(response, "BOOKMARK", mark)
         return response
 

@@ -50,7 +50,7 @@ class Pod:
 
 def pod_of(item: Item) -> Pod:
     """Return the gadget pod that an object of the API is."""
-    statuses = item.status.container_statuses
+    statuses = item.status.container_statuses or ()
     return Pod(
         name=item.metadata.name,
         node=item.spec.node_name,
@@ -151,7 +151,7 @@ class Cluster:
         found: dict[str, set[str]] = {
             "namespace": {name for _, name in namespaces} | {space for space, _ in pods},
             "pod": {name for _, name in pods},
-            "container": {c.name for pod in pods.values() for c in pod.spec.containers},
+            "container": {c.name for pod in pods.values() for c in pod.spec.containers or ()},
             "selector": {
                 f"{key}={value}"
                 for pod in pods.values()

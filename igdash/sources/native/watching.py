@@ -54,10 +54,10 @@ class Container(msgspec.Struct, frozen=True):
 
 
 class Spec(msgspec.Struct, rename="camel", frozen=True):
-    """Where a pod runs and what is in it."""
+    """Where a pod runs and what is in it (null in a bookmark)."""
 
     node_name: str = ""
-    containers: tuple[Container, ...] = ()
+    containers: tuple[Container, ...] | None = None
 
 
 class ContainerStatus(msgspec.Struct, rename="camel", frozen=True):
@@ -73,7 +73,7 @@ class Status(msgspec.Struct, rename="camel", frozen=True):
     """How a pod does."""
 
     phase: str = ""
-    container_statuses: tuple[ContainerStatus, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] | None = None
 
 
 class Item(msgspec.Struct, frozen=True):
