@@ -120,6 +120,8 @@ class Terms:
         return Range(field=ref.name, path=path, low=first, high=last, at=at)
 
     def _ref(self, name: Token) -> Ref:
+        if not token_text(name):
+            raise fail("the name of a field is empty", name)
         try:
             return self._index.resolve(token_text(name))
         except UnknownField as error:
@@ -142,11 +144,7 @@ class Terms:
             raise fail(
                 f"{ref.name} is {ref.type.value}: only numbers and times have an order", name
             )
-        text = token_text(token)
-        found = number(text)
-        if found is None:
-            raise fail(_no_number(ref, text), token)
-        return path, found
+        return path, _numeric(ref, token)
 
     def _equal(self, ref: Ref, given: Sequence[Token]) -> tuple[str, list[Value]]:
         if ref.measure and ref.raw and all(token.kind == "word" for token in given):
@@ -178,6 +176,11 @@ def _equal_value(ref: Ref, token: Token) -> Value:
         if found is None:
             raise fail(f"{ref.name} is true or false, not {text[:100]!r}", token, "true", "false")
         return found
+    return _numeric(ref, token)
+
+
+def _numeric(ref: Ref, token: Token) -> Value:
+    text = token_text(token)
     found = (moment(text) or plain_number(text)) if ref.type is Type.TIME else number(text)
     if found is None:
         raise fail(_no_number(ref, text), token)
