@@ -202,7 +202,7 @@ def test_keys_and_help(page: Page) -> None:
     page.keys("g", "g")
     page.find("#view-gadgets.on")
     page.keys("?")
-    assert "Sessions" in page.find("dialog.keys").text
+    page.wait(lambda: "Sessions" in page.find("dialog.keys").text)
     page.keys(Keys.ESCAPE)
     page.wait("!document.querySelector('dialog')")
     page.keys("t")
@@ -279,7 +279,7 @@ class TestTroubles:
         wait_runs(page, 3)
         side.control.down = True
         page.js("igdash.running.stop(arguments[0]) && 1", ids[0])
-        assert "Could not stop" in page.find(".toast.err").text
+        page.wait(lambda: "Could not stop" in page.text(".toast.err"))
         assert len(runs(page)) == 3
 
     def test_unknown_address_has_a_page(self, page: Page) -> None:

@@ -191,13 +191,15 @@ def alive(pid: int) -> bool:
 
 
 def generators(folder: Path) -> list[int]:
-    """Return the pids of the generators of this folder."""
+    """Return the pids of the generators of this folder, but for those asked for their version."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
                 argv = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
+                continue
+            if b"version" in argv:
                 continue
             if os.fsencode(GENERATOR) in argv and os.fsencode(folder) in argv:
                 found.append(int(entry.name))
