@@ -28,29 +28,22 @@ SLACK = int(0.15 * NS)
 
 
 class Clock:
-    """Numbers events as time passes: `at[n]` is when (ns) number n was told to somebody."""
+    """Events that happen as time passes, numbered; each stream tells of those from its begin on."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
         self.began = time.time_ns()
-        self.told: set[int] = set()
-        self._last = 0
-        self._lock = threading.Lock()
+        self._stream = threading.local()  # the daemon double has a thread per stream
 
     def at(self, n: int) -> int:
         """Return when number n happens, ns."""
         return self.began + int(n / self.rate * NS)
 
-    def now(self) -> int:
-        """Return the newest number that has happened."""
-        return int((time.time_ns() - self.began) / NS * self.rate)
-
     def next(self) -> bytes:
-        """Return the next event's message; those that nobody asked for are gone."""
-        with self._lock:
-            n = self._last = max(self._last + 1, self.now())
+        """Return the next event's message when it has happened."""
+        now = int((time.time_ns() - self.began) / NS * self.rate)
+        n = self._stream.n = getattr(self._stream, "n", now) + 1
         time.sleep(max(self.at(n) - time.time_ns(), 0) / NS)
-        self.told.add(n)
         row = pb.DataElement(payload=[n.to_bytes(8, "little"), b"gen"])
         return pb.GadgetData(data=row).SerializeToString()
 
