@@ -124,6 +124,7 @@ def _numbers(session: Session) -> dict[str, Any]:
         "last_seq": session.last_seq,
         "logs": session.logs,
         "malformed": session.malformed,
+        "nodes": {"expected": session.nodes.expected, "connected": session.nodes.connected},
     }
 
 

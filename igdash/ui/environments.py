@@ -67,4 +67,4 @@ def register(app: Dash, services: WebServices) -> None:
 
 def _skeleton() -> Component:
     bars = [html.Div(className="sk", style={"width": width}) for width in ("30%", "55%", "80%")]
-    return html.Div(bars, className="card envs-card")
+    return html.Div(bars, className="envs-card")

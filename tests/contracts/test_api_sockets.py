@@ -386,6 +386,7 @@ def test_live_shows_running_sessions_then_changes(side: Web, address: str) -> No
         "last_seq",
         "logs",
         "malformed",
+        "nodes",
     }
     assert full["stats"]["collector"] == "up"
     side.control.add(first, _events(3))

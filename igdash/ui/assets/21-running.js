@@ -16,8 +16,22 @@
   };
   const restOf = (s) => {
     const several = ig.environments.list.length > 1;
-    const missing = coverage(s) ? `${s.nodes.connected} of ${s.nodes.expected} nodes` : null;
-    return [s.name, ...ig.targetRest(s.target), several ? "env " + s.environment : null, missing].filter(Boolean).join(" · ");
+    return [s.name, ...ig.targetRest(s.target), several ? "env " + s.environment : null].filter(Boolean).join(" · ");
+  };
+  /* "3/3 nodes"; one node that is there needs no words. */
+  const nodesOf = (s) => (s.nodes && (s.nodes.expected > 1 || coverage(s)) ? `${s.nodes.connected}/${s.nodes.expected} nodes` : "");
+
+  /* The names of missing nodes, asked for when the number changed. */
+  const nameMissing = async (entry, s) => {
+    const key = coverage(s) ? `${s.nodes.connected}/${s.nodes.expected}` : "";
+    if (entry.named === key) return;
+    entry.named = key;
+    entry.nodes.title = "";
+    if (!key) return;
+    try {
+      const missing = ((await ig.api("/api/sessions/" + s.id)).coverage || []).filter((n) => n.state !== "connected");
+      if (entry.named === key) entry.nodes.title = missing.map((n) => n.node + ": " + (n.reason || "no connection")).join("\n");
+    } catch { entry.named = null; }
   };
 
   /* The row of buttons: View and Stop; Stop turns it into one question while events still flow. */
@@ -52,14 +66,15 @@
   const make = (s) => {
     const gadget = ig.gadget(s.gadget), label = `${gadget.title}, ${ig.target(s.target)}`;
     const dot = el("span", { class: "dot", role: "img" }), count = el("span", { class: "c" }), age = el("span", { class: "faint" });
-    const rest = el("div", { class: "run-rest ell" });
+    const rest = el("span", { class: "ell" }), nodes = el("span", { class: "nowrap" });
+    const below = el("div", { class: "run-rest" }, rest, nodes);
     const spark = ig.spark(s.spark, { color: `var(${gadget.color})`, label: "Events over the last 10 minutes" });
     const act = buttons(s, label);
     const open = el("a", { class: "run-open", href: "/sessions/" + s.id },
       el("span", { class: "run-t" }, dot, el("span", { class: "ell" }, s.title || gadget.title), count),
-      el("span", { class: "run-m" }, el("span", { class: "ell", title: ig.target(s.target) }, ig.target(s.target)), age), rest);
+      el("span", { class: "run-m" }, el("span", { class: "ell", title: ig.target(s.target) }, ig.target(s.target)), age), below);
     const node = el("div", { class: "run", role: "listitem", data: { id: s.id } }, open, spark, act.row);
-    return { node, dot, count, age, rest, spark, ...act, drawn: null };
+    return { node, dot, count, age, rest, nodes, below, spark, ...act, drawn: null, named: "" };
   };
 
   const write = (entry, s) => {
@@ -74,7 +89,11 @@
     setText(entry.age, "· " + ig.fmt.age(s.started || s.created));
     const rest = restOf(s);
     setText(entry.rest, rest);
-    entry.rest.hidden = !rest;
+    const cover = nodesOf(s);
+    setText(entry.nodes, (rest && cover ? "\u00a0· " : "") + cover);
+    entry.nodes.className = coverage(s) ? "nowrap t-warn" : "nowrap";
+    entry.below.hidden = !rest && !cover;
+    nameMissing(entry, s);
     setText(entry.rate, ig.running.paused() ? "paused" : s.state === "running" ? ig.fmt.rate(s.rate) : s.state + " …");
     const lost = Number(s.lost) > 0;
     if (lost) {

@@ -28,7 +28,7 @@
     }
     const rows = list.map((loss) => el('tr', {}, time(loss.from), el('td', { class: 'num t-warn' }, view.text.lost(loss)),
       el('td', {}, view.text.cause(loss.cause)), el('td', {}, loss.node || '–'), time(loss.to), el('td', { class: 's-detail' }, loss.detail || '')));
-    root.replaceChildren(summary(answer, list.length), el('div', { class: 's-scroll', tabindex: '0', role: 'region', 'aria-label': 'Loss records' }, el('table', { class: 's-table' },
+    root.replaceChildren(...[summary(answer, list.length), view.lanes(answer.losses, core.session)].filter(Boolean), el('div', { class: 's-scroll', tabindex: '0', role: 'region', 'aria-label': 'Loss records' }, el('table', { class: 's-table' },
       el('thead', {}, el('tr', {}, COLUMNS.map((name) => el('th', { scope: 'col', class: name === 'Events lost' ? 'num' : null }, name)))), el('tbody', {}, rows))));
   }
   const time = (moment) => el('td', { class: 'mono', title: moment }, ig.fmt.datetime(moment).slice(5) + ig.fmt.time(moment).slice(8));

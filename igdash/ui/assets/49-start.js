@@ -278,7 +278,7 @@
     made.health.replaceChildren(ig.el('span', { class: dot }), ig.el('span', {}, words));
     made.health.classList.toggle('down', environment.health === 'down');
     const node = made.fields.get('target.node'); // one machine has nothing to choose from
-    node.node.hidden = environment.kind === 'ig' && node.get() === '';
+    node.node.hidden = ['ig', 'ig-daemon'].includes(environment.kind) && node.get() === '';
     made.namespaces.usual(made.usual(), made.touched.has('scope'));
   }
 

@@ -63,7 +63,7 @@
     const test = el("button", { class: "btn", type: "button", "aria-label": "Test " + e.name, on: { click: () => ask(e.name) } }, icon("refresh"), "Test");
     const sessions = el("a", { href: "/sessions?state=running&environment=" + encodeURIComponent(e.name) }, "–");
     const asked = el("div", { class: "envs-end", hidden: true, role: "status" });
-    const card = el("article", { class: ["card envs-card", e.health], data: { name: e.name }, "aria-label": e.name },
+    const card = el("article", { class: ["envs-card", e.health], data: { name: e.name }, "aria-label": e.name },
       el("div", { class: "envs-top" }, el("span", { class: ["dot", css], role: "img", "aria-label": words, title: words }),
         el("div", {}, el("h2", {}, e.name, el("span", { class: "pill" }, ig.environments.kind(e.kind)), e.health === "up" ? null : el("span", { class: ["pill", e.health === "down" && "t-err"] }, words)),
           e.place ? el("div", { class: "envs-place" }, e.place) : null), test),

@@ -100,6 +100,7 @@ def test_first_all_then_what_changed(setup: Setup) -> None:
             "last_seq": 2,
             "logs": 0,
             "malformed": 0,
+            "nodes": {"expected": 0, "connected": 0},
         }
     }
     assert setup.take(cursor) == (cursor, None)
