@@ -11,7 +11,8 @@ import pytest
 from igdash.domain.environments import Health
 from igdash.domain.losses import LossCause
 from igdash.domain.nodes import NodeState
-from igdash.sources.native import client, kubernetes
+from igdash.domain.sessions import SessionId, SessionSpec
+from igdash.sources.native import client, kubernetes, runs
 from tests.support.cluster import SessionSink, Site, account, collecting, received, watched
 from tests.support.proxy import Proxy
 from tests.support.waiting import patience, wait_until
@@ -69,6 +70,46 @@ def test_a_gadget_process_that_dies_comes_back_in_the_same_pod(site: Site) -> No
         assert gaps(sink, "worker-1") == 1
         assert gaps(sink, "worker-2") == 0
     assert account(site, sink)["worker-1"] > 20
+
+
+def test_a_change_of_the_pod_ends_the_back_off(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    with watched(site.server.token_config()) as source, collecting(source) as sink:
+        flowing(sink, *NODES)
+        monkeypatch.setattr(runs.Backoff, "next", lambda self: 60.0)
+        site.crash("worker-1", away=0.5)
+        flowing(sink, *NODES)
+        site.server.kill()
+        wait_until(lambda: sink.node_counts[-1] == (3, 0))
+        wait_until(lambda: source.status().next_try)
+        site.server.start()
+        source.status()  # as a person who presses the button would
+        flowing(sink, *NODES)
+    account(site, sink)
+
+
+def test_a_node_that_refuses_is_tried_again_with_its_next_pod(site: Site) -> None:
+    site.daemons["worker-2"].scripts["trace_open"].error = "starting operators: no systemd"
+    with watched(site.server.token_config()) as source, collecting(source) as sink:
+        flowing(sink, "worker-1", "worker-3")
+        wait_until(lambda: sink.coverage["worker-2"].state is NodeState.FAILED)
+        assert sink.node_counts[-1] == (3, 2)
+        assert "no systemd" in sink.coverage["worker-2"].reason
+        site.replace("worker-2")
+        flowing(sink, *NODES)
+        assert sink.node_counts[-1] == (3, 3)
+
+
+def test_a_gadget_that_every_node_refuses_has_failed(site: Site) -> None:
+    for daemon in site.daemons.values():
+        daemon.scripts["trace_open"].error = "starting operators: no kprobes"
+    with watched(site.server.token_config()) as source:
+        sink = SessionSink()
+        spec = SessionSpec(gadget="trace_open", environment="k")
+        stream = source.open(SessionId("0123456789ab"), spec, sink)
+        assert stream.join(10)
+        assert sink.end is not None
+        assert sink.end[0]
+        assert "no kprobes" in sink.end[1]
 
 
 def test_the_api_server_goes_and_comes_back(site: Site) -> None:

@@ -105,6 +105,13 @@ class Cluster:
         """Wait until the API server was asked for the gadget pods."""
         await self._gadgets.answered.wait()
 
+    async def ask_again(self) -> None:
+        """If the API server did not answer, ask now instead of later, and wait for what it says."""
+        if self._gadgets.trouble:
+            self._gadgets.answered.clear()
+            self._gadgets.hurry()
+            await self.answered()
+
     async def close(self) -> None:
         """Stop watching and close the HTTP session as soon as no forward needs it."""
         for watch in (self._gadgets, *self._others):
@@ -128,6 +135,11 @@ class Cluster:
     def current(self) -> bool:
         """Whether `pods` is what the cluster has now, as far as can be known."""
         return not self._gadgets.trouble
+
+    @property
+    def reachable(self) -> bool:
+        """Whether forwards were allowed when last tried."""
+        return not self._forward_denied
 
     def next_try(self) -> int | None:
         """Return when the API server is asked again (ns), if it failed."""

@@ -82,8 +82,12 @@ class KubernetesSource:
 
     async def _status(self, cluster: Cluster) -> EnvironmentStatus:
         cluster.begin_suggestions()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STATUS_SECONDS):
+                await cluster.ask_again()
         pods = dict(cluster.pods)
-        if not self._version or pods.keys() != self._version_of.keys():
+        known = self._version and pods.keys() == self._version_of.keys()
+        if not known or not cluster.reachable:
             self._version, self._version_of = await self._ask_version(cluster, pods), pods
         return EnvironmentStatus(
             name=self.environment.name,
