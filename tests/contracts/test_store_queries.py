@@ -204,6 +204,30 @@ def test_bars_hold_what_matches(
     assert len(found.values) <= 6
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"runtime": {"containerName": "web"}},
+        {"k8s": {"containerName": "web"}},
+        {"k8s": {"containerName": ""}, "runtime": {"containerName": "web"}},
+        {"k8s": {"containerName": ""}, "runtime": "x"},
+        {"k8s": {"podName": "p"}, "runtime": {"containerName": "web", "x": "curl"}},
+        {"k8s": [{"containerName": "web"}]},
+    ],
+)
+def test_a_container_may_be_half_interned(store: Store, row: dict[str, Any]) -> None:
+    session = filled(store, [row, {"a": 1}])
+    events, queries = stored(store, session), store.reader.queries
+    for text in ("container = web", "container != web", "exists container", "curl", "not curl"):
+        means = matcher(parse(text))
+        expected = [one.seq for one in events if means(one)]
+        query = EventQuery(where=Where(filter=parse(text)))
+        assert page_seqs(store, session, query) == expected, text
+    top = queries.top(session, "@container", Where(), limit=5, budget=UNLIMITED)
+    found = [v for one in events for v in values_of(one, "@container")]
+    assert [v.value.value for v in top.values] == found
+
+
 def sample(store: Store, count: int = 60) -> SessionId:
     rows = [
         {

@@ -22,8 +22,8 @@ _decode_any = msgspec.json.Decoder().decode
 class Docs(Protocol):
     """Decodes payloads; is the `Access` for the documents it returns."""
 
-    def decode(self, payload: str, seq: int, ts: int, hidden: tuple[str, ...]) -> Any:
-        """Return a document. `hidden` are members that are only places of interned texts."""
+    def decode(self, payload: str, seq: int, ts: int, interned: Mapping[str, Any]) -> Any:
+        """Return a document. `interned` are the members that the payload only has places for."""
 
     def path(self, path: str) -> Callable[[Any], Any]:
         """Return what gets the value at a path from a document."""
@@ -68,11 +68,10 @@ class _Doc:
 
 
 class _Whole:
-    def decode(self, payload: str, seq: int, ts: int, hidden: tuple[str, ...]) -> _Doc:
+    def decode(self, payload: str, seq: int, ts: int, interned: Mapping[str, Any]) -> _Doc:
         data = load(payload)
-        for name in hidden:
-            if isinstance(data, dict):
-                data.pop(name, None)
+        if isinstance(data, dict):
+            data.update(interned)
         return _Doc(data, seq, ts)
 
     def path(self, path: str) -> Callable[[_Doc], Any]:
@@ -155,14 +154,13 @@ class _Parts:
             self._root.members["\x7fnothing"] = _Node()
         self._decode = msgspec.json.Decoder(self._root.build(root=True)).decode
 
-    def decode(self, payload: str, seq: int, ts: int, hidden: tuple[str, ...]) -> Any:
+    def decode(self, payload: str, seq: int, ts: int, interned: Mapping[str, Any]) -> Any:
         try:
             doc = self._decode(payload)
         except (msgspec.DecodeError, RecursionError):
             data = load(payload)
             if isinstance(data, dict):
-                for name in hidden:
-                    data.pop(name, None)
+                data.update(interned)
             doc = self._root.fill(data, ())
         doc.seq = seq
         doc.ts = ts

@@ -8,7 +8,7 @@ true are never read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from igdash.domain.events import Event, Origin
@@ -34,7 +34,9 @@ class KnownOrigin:
             self._data["k8s"] = load(origin.k8s)
         if origin.runtime:
             self._data["runtime"] = load(origin.runtime)
-        self.hidden = tuple(self._data)
+        self.interned = {name: _container_of(data) for name, data in self._data.items()}
+        """What a payload's places stand for, as far as a row can still ask for it: the container's
+        name may be half here and half in the payload; no text here is looked for any more."""
 
     def value(self, path: str) -> Any:
         """Return the value at a path (None = lacking), or `UNDECIDED`."""
@@ -58,6 +60,11 @@ class KnownOrigin:
     def has_text(self, word: str) -> bool:
         """Whether an interned text value contains the casefolded word."""
         return any(word in text.casefold() for text in texts_in(self._data))
+
+
+def _container_of(data: Any) -> Any:
+    name = data.get("containerName") if isinstance(data, dict) else None
+    return None if name is None else {"containerName": name}
 
 
 class _OneOrigin:
@@ -120,7 +127,7 @@ class Reading:
     is the field's value for all events of the origin, or `UNDECIDED`: then `get` gets it.
     """
 
-    __slots__ = ("decode", "get", "hidden", "known", "test", "verdict")
+    __slots__ = ("decode", "get", "interned", "known", "test", "verdict")
 
     def __init__(self, verdict: Verdict, known: Any, lookup: _Lookup, origin: KnownOrigin) -> None:
         self.verdict = verdict
@@ -128,7 +135,7 @@ class Reading:
         self.decode = lookup.decode
         self.test = lookup.test
         self.get = lookup.get
-        self.hidden = origin.hidden
+        self.interned = origin.interned
 
 
 class _Lookup:
@@ -136,7 +143,7 @@ class _Lookup:
 
     def __init__(self, verdict: Verdict, field: str) -> None:
         node = None if isinstance(verdict, bool) else verdict
-        self.decode: Callable[[str, int, int, tuple[str, ...]], Any] | None = None
+        self.decode: Callable[[str, int, int, Mapping[str, Any]], Any] | None = None
         self.test: Callable[[Any], Any] | None = None
         self.get: Callable[[Any], Any] = _nothing
         if node is None and not field:
@@ -197,4 +204,4 @@ def event_matcher(node: Filter) -> Callable[[Event], bool]:
     docs = _docs(node, "")
     test = compile_filter(node, docs, compile_pattern)
     decode = docs.decode
-    return lambda event: test(decode(event.data, event.seq, event.ts, ())) is True
+    return lambda event: test(decode(event.data, event.seq, event.ts, {})) is True

@@ -217,7 +217,7 @@ class Scan:
                 payload = row[3]
             value = reading.known
             if reading.decode is not None:
-                doc = reading.decode(payload, seq, ts, reading.hidden)
+                doc = reading.decode(payload, seq, ts, reading.interned)
                 if reading.test is not None and reading.test(doc) is not True:
                     continue
                 if value is UNDECIDED:
