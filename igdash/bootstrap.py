@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from igdash.services.exports import Exports
     from igdash.services.gadgets import Gadgets
     from igdash.services.history import History
+    from igdash.services.metadata import Metadata
     from igdash.services.sessions import Sessions
     from igdash.services.web import WebServices
     from igdash.store import Reader
@@ -204,6 +205,14 @@ def store_stats(settings: Settings) -> dict[str, Any]:
     from igdash import store
 
     return store.stats(settings.store.url)
+
+
+def gadget_metadata(settings: Settings) -> Metadata:
+    """Return who knows gadgets as their environments describe them, through the collector."""
+    from igdash.services.metadata import Metadata
+
+    allowed = settings.gadgets.allowed_images
+    return Metadata(catalogue(), control_client(settings), settings.environments, allowed)
 
 
 def catalogue() -> Catalogue:

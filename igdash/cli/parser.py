@@ -160,7 +160,10 @@ def _serving(commands: Any) -> None:
 
 def _looking(commands: Any) -> None:
     gadgets = _add(commands, "gadgets", "catalogue:gadgets", "list the gadgets, or describe one")
-    gadgets.add_argument("name", nargs="?", metavar="NAME")
+    gadgets.add_argument("name", nargs="?", metavar="NAME", help="or an image reference")
+    gadgets.add_argument(
+        "-e", "--environment", default="", metavar="ENV", help="as this environment has them"
+    )
     _output(gadgets)
     _output(_add(commands, "environments", "catalogue:environments", "list where gadgets can run"))
     check = _add(commands, "check", "check:check", "try every gadget of an environment")

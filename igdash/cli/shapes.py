@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from igdash.api import shapes
@@ -13,6 +14,7 @@ from igdash.domain.errors import GadgetNotFound
 from igdash.domain.events import LogLine
 from igdash.domain.gadgets import Gadget
 from igdash.domain.losses import Loss
+from igdash.domain.nodes import NodeState
 from igdash.domain.sessions import Session
 from igdash.domain.times import format_ns
 
@@ -70,20 +72,41 @@ GADGET: Final[Listing[Gadget]] = Listing(
     shape=lambda g: shapes.gadget(g, 0, brief=True),
 )
 
-ENVIRONMENT: Final[Listing[EnvironmentStatus]] = Listing(
-    key="environments",
-    columns=(
-        Column(title="NAME", text=lambda e: e.name),
-        Column(title="KIND", text=lambda e: e.kind),
-        Column(title="HEALTH", text=lambda e: e.health),
-        Column(title="VERSION", text=lambda e: e.version),
-        Column(title="NODES", text=lambda e: ",".join(e.nodes)),
-        Column(title="GADGETS", text=lambda e: len(e.gadgets) or "all", wide=True),
-        Column(title="REASON", text=lambda e: e.reason),
-    ),
-    name=lambda e: e.name,
-    shape=shapes.environment,
-)
+
+def _covered(one: EnvironmentStatus) -> str:
+    """Return how many nodes answer, as `2/3`; their number where nothing tells."""
+    if not one.coverage:
+        return str(len(one.nodes) or "")
+    there = sum(node.state is NodeState.CONNECTED for node in one.coverage)
+    return f"{there}/{len(one.coverage)}"
+
+
+def _each_node(one: EnvironmentStatus) -> str:
+    if not one.coverage:
+        return ",".join(one.nodes)
+    return ",".join(f"{node.name}={node.state}" for node in one.coverage)
+
+
+def environment_listing(places: Mapping[str, str]) -> Listing[EnvironmentStatus]:
+    """Return how environments look; `places` says where each is, by name."""
+    return Listing(
+        key="environments",
+        columns=(
+            Column(title="NAME", text=lambda e: e.name),
+            Column(title="KIND", text=lambda e: e.kind),
+            Column(title="HEALTH", text=lambda e: e.health),
+            Column(title="VERSION", text=lambda e: e.version),
+            Column(title="NODES", text=_covered, right=True),
+            Column(title="GADGETS", text=lambda e: len(e.gadgets) or "all", wide=True),
+            Column(title="PLACE", text=lambda e: places.get(e.name, ""), wide=True),
+            Column(title="EACH NODE", text=_each_node, wide=True),
+            Column(title="MISSING RIGHTS", text=lambda e: "; ".join(e.rights), wide=True),
+            Column(title="REASON", text=lambda e: e.reason),
+        ),
+        name=lambda e: e.name,
+        shape=lambda e: shapes.environment(e, places.get(e.name, "")),
+    )
+
 
 LOSS: Final[Listing[Loss]] = Listing(
     key="losses",

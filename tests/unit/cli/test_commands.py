@@ -209,6 +209,39 @@ def test_start_asks_which_environment_when_there_are_several(igdash, monkeypatch
     assert "name one with -e: one, two" in err
 
 
+def test_gadgets_of_an_environment(igdash, tmp_path, monkeypatch):
+    monkeypatch.setenv("IGDASH_ENVIRONMENTS__0__NAME", "demo")
+    monkeypatch.setenv("IGDASH_ENVIRONMENTS__0__KIND", "replay")
+    monkeypatch.setenv("IGDASH_ENVIRONMENTS__0__FOLDER", str(tmp_path))
+    code, out, err = igdash("gadgets", "-e", "demo", "-o", "name")
+    assert (code, len(out.split())) == (0, 45)
+    assert "not known, so all are listed: no collector is running" in err
+    assert one_line(err)
+    code, out, err = igdash("gadgets", "-e", "demo", "trace_tcp")
+    assert code == 0
+    assert "described by  the catalogue" in out
+    assert "no collector is running" in err
+    code, out, err = igdash("gadgets", "-e", "nowhere")
+    assert (code, out) == (1, "")
+    assert "configured: demo" in err
+    code, _, err = igdash("gadgets", "evil.io/x/y:1")
+    assert code == 1
+    assert "gadgets.allowed_images" in err
+    code, out, _ = igdash("gadgets", "ghcr.io/inspektor-gadget/gadget/trace_tcp:v1", "-o", "json")
+    assert json.loads(out)["params"]
+
+
+def test_environments_wide_say_where_each_is(igdash, tmp_path, monkeypatch):
+    monkeypatch.setenv("IGDASH_ENVIRONMENTS__0__NAME", "demo")
+    monkeypatch.setenv("IGDASH_ENVIRONMENTS__0__KIND", "replay")
+    monkeypatch.setenv("IGDASH_ENVIRONMENTS__0__FOLDER", str(tmp_path))
+    out = igdash("environments", "-o", "wide")[1]
+    assert "EACH NODE" in out.splitlines()[0]
+    assert str(tmp_path) in out
+    [one] = json.loads(igdash("environments", "-o", "json")[1])["environments"]
+    assert (one["place"], one["coverage"], one["rights"]) == (str(tmp_path), [], [])
+
+
 def test_gadgets(igdash):
     code, out, _ = igdash("gadgets")
     assert code == 0
