@@ -133,10 +133,13 @@ def test_a_deleted_pod_as_recorded() -> None:
 
 
 @pytest.mark.parametrize("answer", [[GONE], Gone("HTTP 410")])
-def test_410_both_ways_lists_again(answer: Answer) -> None:
+def test_410_both_ways_lists_again_and_is_no_trouble(answer: Answer) -> None:
+    said: list[str] = []
+
     async def check(watch: Watch) -> None:
-        await until(lambda: names(watch) == {"b"})
-        assert watch.trouble == ""
+        watch._changed = lambda: said.append(watch.trouble)
+        await until(lambda: names(watch) == {"b"} and len(said) == 2)
+        assert said == ["", ""]
 
     run(Scripted([listing(1, "a"), listing(9, "b")], [answer]), check)
 
