@@ -46,6 +46,8 @@ class Script:
     logs: list[tuple[int, str]] = field(default_factory=list)
     error: str = ""
     source: int | None = None
+    sources: dict[bytes, int] = field(default_factory=dict)
+    """The data source of those messages that have another than `source`."""
     live: Callable[[], bytes | None] | None = None
     """Makes the next message, None = no more, instead of `messages`."""
     late_error: str = ""
@@ -88,14 +90,15 @@ def messages_of(name: str) -> list[tuple[pb.GadgetEvent, str]]:
 
 def played(name: str, **more: Any) -> Script:
     """Return the script of one of `STREAMS`."""
-    info, messages, source = pb.GadgetInfo(), [], 0
+    info, messages, sources = pb.GadgetInfo(), [], {}
     for event, _ in messages_of(name):
         if event.type == 4:
             info = pb.GadgetInfo.FromString(event.payload)
         elif event.type == 0:
             messages.append(event.payload)
-            source = event.dataSourceID
-    return Script(info=info, messages=messages, source=source, **more)
+            sources[event.payload] = event.dataSourceID
+    first = next(iter(sources.values()), None)
+    return Script(info=info, messages=messages, source=first, sources=sources, **more)
 
 
 def numbered(count: int, size: int = 3, **more: Any) -> Script:
@@ -281,7 +284,12 @@ class _Manager(rpc.GadgetManagerServicer):
                     self.daemon.offered += 1
                     try:
                         waiting.put_nowait(
-                            pb.GadgetEvent(type=0, seq=seq, payload=payload, dataSourceID=source)
+                            pb.GadgetEvent(
+                                type=0,
+                                seq=seq,
+                                payload=payload,
+                                dataSourceID=script.sources.get(payload, source),
+                            )
                         )
                     except queue.Full:
                         self.daemon.dropped += 1
