@@ -1,6 +1,6 @@
 """gRPC's client side without threads: bytes in, calls' messages out.
 
-A gadget's stream is a long run of small messages. The general gRPC library spends some 60 to 80 µs of
+A gadget's stream is a long run of small messages. The general gRPC library spends 60 to 150 µs of
 CPU on each of them in Python (measured: benchmarks/native_transport.py) and keeps threads per
 connection; igdash reads hundreds of streams. So the protocol's rare parts (settings, headers,
 trailers, ping, goaway) are left to the `h2` library, and only DATA frames, which are nearly all
