@@ -20,6 +20,7 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from igdash.domain.threads import spawn
+from tests.support.waiting import patience
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the urllib3 it is pinned to warns when imported
@@ -83,10 +84,13 @@ class Page:
         return self.driver.execute_script(f"return ({code})", *args)
 
     def wait(self, condition: str | Callable[[], Any], timeout: float = 10.0) -> Any:
-        """Wait until a JavaScript expression or a callable is true; return its value."""
+        """Wait until a JavaScript expression or a callable is true; return its value.
+
+        `timeout` s, longer on a busy machine.
+        """
         check = (lambda: self.js(condition)) if isinstance(condition, str) else condition
         pause = threading.Event()
-        for _ in range(max(1, int(timeout / 0.04))):
+        for _ in range(max(1, int(patience(timeout) / 0.04))):
             with contextlib.suppress(JavascriptException):
                 if value := check():
                     return value
