@@ -9,14 +9,16 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import igdash
 from igdash.domain.errors import CollectorUnavailable, EnvironmentNotFound, SettingsError
 from igdash.services.control_client import ControlClient
-from igdash.settings import Settings
+from igdash.settings import Settings, child_environ
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from igdash.services.gadgets import Gadgets
     from igdash.services.history import History
     from igdash.services.metadata import Metadata
+    from igdash.services.queries import Queries
+    from igdash.services.query_asks import Answerer
+    from igdash.services.query_pool import Pool
     from igdash.services.sessions import Sessions
     from igdash.services.web import WebServices
     from igdash.store import Reader
@@ -90,6 +95,7 @@ class WebRuntime:
         from igdash import store
         from igdash.api.app import create_flask
         from igdash.api.options import WebOptions
+        from igdash.services.queries import Workers
         from igdash.services.web import make_web_services
         from igdash.ui.app import create_app
 
@@ -99,6 +105,8 @@ class WebRuntime:
             sessions=reader.sessions,
             events=reader.events,
             records=reader.records,
+            queries=reader.queries,
+            backend=Workers(pool=query_pool(self._settings)),
             control=control_client(self._settings),
             catalogue=catalogue(),
             environments=self._settings.environments,
@@ -127,6 +135,7 @@ class Desk:
     history: History
     gadgets: Gadgets
     exports: Exports
+    queries: Queries
 
 
 def open_desk(settings: Settings) -> Desk:
@@ -135,9 +144,13 @@ def open_desk(settings: Settings) -> Desk:
     from igdash.services.gadgets import Gadgets
     from igdash.services.history import History
     from igdash.services.metadata import Metadata
+    from igdash.services.queries import Here, Queries
+    from igdash.services.query_asks import Answerer
     from igdash.services.sessions import Sessions
 
     reader = open_history(settings)
+    here = Here(answerer=Answerer(sessions=reader.sessions, queries=reader.queries))
+    queries = Queries(sessions=reader.sessions, reader=reader.queries, backend=here)
     control = control_client(settings)
     return Desk(
         reader=reader,
@@ -152,7 +165,8 @@ def open_desk(settings: Settings) -> Desk:
                 catalogue(), control, settings.environments, settings.gadgets.allowed_images
             ),
         ),
-        exports=Exports(sessions=reader.sessions, events=reader.events),
+        exports=Exports(sessions=reader.sessions, events=reader.events, queries=queries),
+        queries=queries,
     )
 
 
@@ -233,6 +247,43 @@ def collector_pid(settings: Settings) -> int | None:
         return control_client(settings).stats().pid
     except CollectorUnavailable:
         return None
+
+
+def same_python(environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Return how to run this very igdash once more: words and environment.
+
+    `-P` keeps the current folder out of the import path, where any `flask.py` would be taken for
+    Flask; the folder of this package takes its place.
+    """
+    paths = [str(Path(igdash.__file__).parents[1]), environ.get("PYTHONPATH", "")]
+    path = os.pathsep.join(filter(None, paths))
+    return [sys.executable, "-P", "-m", "igdash"], {**environ, "PYTHONPATH": path}
+
+
+def query_pool(settings: Settings) -> Pool:
+    """Return the processes that answer questions; none runs before the first question."""
+    import msgspec
+
+    from igdash.services.query_pool import Pool, PoolLimits, WorkerProgram
+
+    python, environ = same_python(child_environ({}, None))
+    hello = {
+        "store": settings.store.url,
+        "log": {"level": settings.log.level, "format": settings.log.format},
+    }
+    program = WorkerProgram(
+        argv=[*python, "query-worker"], environ=environ, hello=msgspec.msgpack.encode(hello)
+    )
+    return Pool(program, PoolLimits(workers=settings.web.query_workers))
+
+
+def answerer(url: str) -> Answerer:
+    """Return what answers questions from the store. Raises `StoreRefused`, `StoreBusy`."""
+    from igdash import store
+    from igdash.services.query_asks import Answerer
+
+    reader = store.open_reader(url)
+    return Answerer(sessions=reader.sessions, queries=reader.queries)
 
 
 def make_folders(settings: Settings) -> None:

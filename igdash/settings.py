@@ -76,6 +76,13 @@ class WebSettings:
     max_sockets: int = setting(
         200, "WebSockets served at once; more are refused with a reason.", low=1, high=10_000
     )
+    query_workers: int = setting(
+        2,
+        "Processes that answer filters, sorts and figures over whole histories, each on one core;"
+        " started when first needed.",
+        low=1,
+        high=64,
+    )
     insecure_no_login: bool = setting(
         False,
         "Allow a web.host that other machines can reach, although igdash has no login: everybody who"

@@ -25,6 +25,7 @@ from igdash.api import (
     export_calls,
     history_calls,
     problems,
+    query_calls,
     schemas,
     security,
     session_calls,
@@ -40,6 +41,7 @@ from igdash.services.web import WebServices
 TABLE: tuple[Route, ...] = (
     *session_calls.ROUTES,
     *history_calls.ROUTES,
+    *query_calls.ROUTES,
     *export_calls.ROUTES,
     *system_calls.ROUTES,
 )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from flask import Response
 
 from igdash.api import requests as asked
+from igdash.api.gone import client_gone
 from igdash.api.routes import Call, Route
 from igdash.api.types import ns_of
 from igdash.api.validate import Invalid
@@ -36,9 +37,15 @@ def export(services: WebServices, call: Call) -> Response:
     known = [one.value for one in Format]
     if q.format not in known:
         raise Invalid("query", {"format": f"must be one of {', '.join(known)}"})
-    wanted = Export(format=Format(q.format), plain=q.plain, start=ns_of(q.start), end=ns_of(q.end))
+    wanted = Export(
+        format=Format(q.format),
+        plain=q.plain,
+        filter=q.filter,
+        start=ns_of(q.start),
+        end=ns_of(q.end),
+    )
     session = services.sessions.get(call.path["id"])
-    body: Iterator[bytes] = services.exports.open(session.id, wanted)
+    body: Iterator[bytes] = services.exports.open(session.id, wanted, client_gone())
     response = Response(body, content_type=_TYPES[wanted.format])
     response.headers["Content-Disposition"] = f'attachment; filename="{file_name(session, wanted)}"'
     return response
@@ -48,7 +55,7 @@ ROUTES = (
     Route(
         method="GET",
         path="/api/sessions/{id}/export",
-        summary="All events as a streamed file: format=jsonl or csv; plain=true = as the gadget "
+        summary="All events, or those a filter picks, as a streamed file: format=jsonl or csv; plain=true = as the gadget "
         "printed them",
         handler=export,
         query=asked.ExportQuery,

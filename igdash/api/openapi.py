@@ -18,6 +18,7 @@ _PATH_TEXT = {
     "seq": "The event's number in its session, from 1.",
     "tick": "The tick's number in its session, from 1.",
     "name": "The gadget's name, e.g. trace_tcp, or an image reference.",
+    "query": "The id that was given with the statement.",
     "environment": "The environment's name.",
 }
 

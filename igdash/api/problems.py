@@ -21,10 +21,13 @@ from igdash.domain.errors import (
     InvalidQuery,
     InvalidSpec,
     NotFound,
+    QueryBusy,
+    QueryCancelled,
     SourceError,
     StoreError,
     WrongState,
 )
+from igdash.domain.filters import FilterError
 
 log = logging.getLogger(__name__)
 
@@ -37,20 +40,28 @@ _STATUS: tuple[tuple[type[IgdashError], int], ...] = (
     (WrongState, 409),
     (InvalidSpec, 422),
     (InvalidQuery, 400),
+    (FilterError, 400),
     (SourceError, 502),
     (CollectorUnavailable, 503),
     (StoreError, 503),
+    (QueryBusy, 503),
+    (QueryCancelled, 503),  # nobody reads it
 )
 
 
 class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """An error. `problems` maps each wrong field or parameter to its reason."""
+    """An error. `problems` maps each wrong field or parameter to its reason. A filter that cannot
+    be read: `position` to `end` is the part of its text that is wrong, and each of `suggestions`
+    may replace it. Of a statement `position` is the character that is wrong, from 1."""
 
     type: str
     title: str
     status: int
     detail: str
     problems: dict[str, str] = {}
+    position: int | None = None
+    end: int | None = None
+    suggestions: list[str] | None = None
 
 
 def problem(
@@ -60,18 +71,25 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return an error response."""
-    body = Problem(
+    return _response(_problem(status, detail, problems), headers)
+
+
+def _problem(status: int, detail: str, problems: Mapping[str, str] | None = None) -> Problem:
+    return Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
         problems=dict(problems or {}),
     )
+
+
+def _response(body: Problem, headers: Mapping[str, str] | None = None) -> Response:
     response = Response(
-        msgspec.json.encode(body), status=status, content_type="application/problem+json"
+        msgspec.json.encode(body), status=body.status, content_type="application/problem+json"
     )
     response.headers.update(headers or {})
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if body.status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = "2"
     return response
 
@@ -89,16 +107,26 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _on_anything)
 
 
-def _on_igdash_error(error: IgdashError) -> Response:
+def as_problem(error: IgdashError) -> Problem:
+    """Return what is said about an error."""
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
     if status >= 500:
         log.warning("%s %s: %s", request.method, request.path, error)
     detail = str(error) or (type(error).__doc__ or "").partition("\n")[0]
     if isinstance(error, InvalidSpec):
-        return problem(status, detail, error.problems)
+        return _problem(status, detail, error.problems)
     if isinstance(error, InvalidQuery):
-        return problem(status, detail, {error.field: error.why})
-    return problem(status, detail)
+        return _problem(status, detail, {error.field: error.why})
+    found = _problem(status, detail)
+    if isinstance(error, FilterError):
+        found.problems = {"filter": error.message}
+        found.position, found.end = error.position, error.end
+        found.suggestions = list(error.suggestions)
+    return found
+
+
+def _on_igdash_error(error: IgdashError) -> Response:
+    return _response(as_problem(error))
 
 
 def _on_invalid(error: Invalid) -> Response:

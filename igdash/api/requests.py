@@ -61,32 +61,89 @@ class SessionsQuery(Strict):
     spark: Annotated[int, Meta(ge=0, le=200)] = 0
 
 
-class EventsQuery(Strict):
-    """Which events: upwards from `after`, or downwards from `before`."""
+class Question(Strict):
+    """Which events a question is about. With `budget_ms` used up the answer covers a part, and its
+    scope says so; with `progress` the answer is JSON lines: scopes while it works, then itself."""
+
+    filter: str = ""
+    start: Moment | None = field(default=None, name="from")
+    end: Moment | None = field(default=None, name="to")
+    budget_ms: Annotated[int, Meta(ge=1, le=120_000)] = 1_500
+    progress: bool = False
+
+
+class EventsQuery(Question):
+    """Which events: upwards from `after`, or downwards from `before`, or the `newest`; or in the
+    order of a field (`-` before it = descending), a page from `cursor`."""
 
     after: Seq | None = None
     before: Seq | None = None
-    limit: Limit = 100
-    start: Moment | None = field(default=None, name="from")
-    end: Moment | None = field(default=None, name="to")
-
-
-class MergedQuery(Strict):
-    """Events of several sessions in time order."""
-
-    session: Annotated[list[str], Meta(min_length=1, max_length=50)]
-    start: Moment | None = field(default=None, name="from")
-    end: Moment | None = field(default=None, name="to")
+    newest: bool = False
+    sort: str = ""
     limit: Limit = 100
     cursor: str = ""
 
 
-class WindowQuery(Strict):
-    """A time window in equal slices."""
+class RangeQuestion(Question):
+    """A question about events between two seqs, both excluded."""
 
-    start: Moment | None = field(default=None, name="from")
-    end: Moment | None = field(default=None, name="to")
+    after: Seq | None = None
+    before: Seq | None = None
+
+
+class MergedQuery(Question, kw_only=True):
+    """Events of several sessions in time order."""
+
+    session: Annotated[list[str], Meta(min_length=1, max_length=50)]
+    limit: Limit = 100
+    cursor: str = ""
+
+
+class HistogramQuery(RangeQuestion):
+    """A time window in equal slices; `split` is a field."""
+
     buckets: Limit = 120
+    split: str = ""
+
+
+class TopQuery(RangeQuestion):
+    """The `n` most frequent values."""
+
+    n: Limit = 10
+
+
+class NeighboursQuery(Strict):
+    """Up to `limit` events on each side that match."""
+
+    filter: str = ""
+    limit: Annotated[int, Meta(ge=1, le=500)] = 50
+
+
+class TickQuery(Strict):
+    """Which rows of the tick, in which order; a `limit` makes it a top-N."""
+
+    filter: str = ""
+    sort: str = ""
+    limit: Limit = 1_000
+
+
+class SeqQuery(Strict):
+    """A moment."""
+
+    time: Moment
+
+
+class CompleteQuery(Strict):
+    """A filter being typed, and where in it the cursor stands."""
+
+    text: Annotated[str, Meta(max_length=10_000)] = ""
+    cursor: Seq | None = None
+
+
+class FilterQuery(Strict):
+    """A filter to be read."""
+
+    text: str
 
 
 class LimitQuery(Strict):
@@ -114,6 +171,7 @@ class ExportQuery(Strict):
 
     format: str = "jsonl"
     plain: bool = False
+    filter: str = ""
     start: Moment | None = field(default=None, name="from")
     end: Moment | None = field(default=None, name="to")
 

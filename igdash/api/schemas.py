@@ -128,20 +128,35 @@ class SessionEventOut(Answer):
     data: Raw
 
 
-class EventsOut(Answer):
-    """Events in seq order; `next` is the `after` (or `before`) that continues, null = end."""
+class ScopeOut(Answer):
+    """What an answer covers: `examined` of the `total` events asked about, from `from_seq` to
+    `to_seq`, both included. Not `complete`: time was up, the answer is true for these."""
+
+    from_seq: int
+    to_seq: int
+    complete: bool
+    examined: int
+    total: int
+
+
+class EventsOut(Answer, omit_defaults=True):
+    """Events in seq order; `next` is the `after` (or `before`) that continues, null = end. Under a
+    sort: in that order, and `next` is a `cursor`."""
 
     events: list[EventOut]
     first_seq: int
     last_seq: int
-    next: int | None
+    next: int | str | None
+    scope: ScopeOut | None = None
 
 
 class MergedOut(Answer):
-    """Events in time order; `next` is the cursor that continues, null = end."""
+    """Events in time order; `next` is the cursor that continues, null = end. Not `complete`: time
+    was up before the page was full."""
 
     events: list[SessionEventOut]
     next: str | None
+    complete: bool
 
 
 class LossOut(Answer):
@@ -172,10 +187,106 @@ class BucketOut(Answer):
     lost: int
 
 
-class HistogramOut(Answer):
-    """Equal slices of time."""
+class SplitBucketOut(BucketOut, omit_defaults=True):
+    """One bar; `split` counts the events per value, what is missing to `events` are others."""
 
-    buckets: list[BucketOut]
+    split: dict[str, int] | None = None
+
+
+class HistogramOut(Answer, omit_defaults=True):
+    """Equal slices of time; `values` are the split's most frequent ones, most frequent first."""
+
+    buckets: list[SplitBucketOut]
+    values: list[str] | None = None
+    scope: ScopeOut | None = None
+
+
+class CountOut(Answer):
+    """How many events match."""
+
+    count: int
+    scope: ScopeOut
+
+
+class ValueOut(Answer):
+    """A value; `text` is how a filter writes it."""
+
+    value: str | int | float | bool
+    count: int
+    text: str
+
+
+class TopOut(Answer):
+    """The most frequent values of a field. `count` events match, `missing` of them lack the field;
+    `other` sums up what is not listed. Not `exact`: `distinct` is a lower bound."""
+
+    field: str
+    path: str
+    values: list[ValueOut]
+    count: int
+    distinct: int
+    other: int
+    missing: int
+    exact: bool
+    scope: ScopeOut
+
+
+class QuantileOut(Answer):
+    """The number that a share `at` (0 to 1) of the values does not exceed."""
+
+    at: float
+    value: int | float
+
+
+class StatsOfOut(Answer):
+    """The numbers of a field. Not `exact`: quantiles come from a sample, but the least and the
+    greatest."""
+
+    field: str
+    path: str
+    count: int
+    numbers: int
+    quantiles: list[QuantileOut]
+    mean: float | None
+    exact: bool
+    scope: ScopeOut
+
+
+class SeqOut(Answer):
+    """The first event at that time or later; null = none."""
+
+    seq: int | None
+
+
+class CompletionOut(Answer):
+    """`insert` replaces the text between `start` and `end`."""
+
+    insert: str
+    kind: str
+    detail: str
+
+
+class CompletionsOut(Answer):
+    """What may stand at the cursor, best first."""
+
+    start: int
+    end: int
+    items: list[CompletionOut]
+
+
+class FilterPartOut(Answer):
+    """One of the conditions that must all hold: where it stands, and as igdash writes it."""
+
+    start: int
+    end: int
+    text: str
+
+
+class FilterOut(Answer):
+    """A filter that could be read, as igdash writes it ("" = none), and its parts."""
+
+    filter: str
+    parts: list[FilterPartOut]
 
 
 class TickOut(Answer):

@@ -12,7 +12,7 @@ from igdash.domain.events import Event, LogLine, Malformed, Tick
 from igdash.domain.gadgets import DataSource, Gadget, Param
 from igdash.domain.losses import Loss
 from igdash.domain.nodes import NodeStatus
-from igdash.domain.queries import Bucket
+from igdash.domain.queries import Bucket, SplitBucket
 from igdash.domain.sessions import Session, SessionId
 from igdash.services.metadata import Described
 from igdash.services.render import time_text
@@ -116,10 +116,14 @@ def loss(one: Loss) -> s.LossOut:
     )
 
 
-def bucket(one: Bucket) -> s.BucketOut:
+def bucket(one: Bucket | SplitBucket, split: dict[str, int] | None = None) -> s.SplitBucketOut:
     """Return one bar of a histogram."""
-    return s.BucketOut(
-        start=time_text(one.start), end=time_text(one.end), events=one.events, lost=one.lost
+    return s.SplitBucketOut(
+        start=time_text(one.start),
+        end=time_text(one.end),
+        events=one.events,
+        lost=one.lost,
+        split=split,
     )
 
 

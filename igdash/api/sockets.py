@@ -27,8 +27,10 @@ from igdash.api.options import WebOptions
 from igdash.api.problems import problem
 from igdash.api.validate import Invalid, from_query
 from igdash.domain.errors import AmbiguousSession, IgdashError, SessionNotFound, StoreError
+from igdash.domain.filters import FilterError
 from igdash.services.hub import HubClosed
 from igdash.services.live import PERIOD
+from igdash.services.picked import picked
 from igdash.services.web import WebServices
 
 log = logging.getLogger(__name__)
@@ -40,9 +42,10 @@ IDLE = 30.0
 
 
 class SocketQuery(asked.Strict):
-    """Where a session's socket begins; without `after`: from now on."""
+    """Where a session's socket begins; without `after`: from now on. A `filter` picks events."""
 
     after: asked.Seq | None = None
+    filter: str = ""
 
 
 class _Slots:
@@ -116,6 +119,8 @@ def _run(channel: Channel, work: Callable[[Channel], None]) -> None:
         pass
     except Invalid as error:
         channel.close(1003, str(error))
+    except FilterError as error:
+        channel.close(1003, f"filter: {error}")
     except SessionNotFound as error:
         channel.close(4404, str(error) or "unknown session")
     except AmbiguousSession as error:
@@ -128,10 +133,10 @@ def _run(channel: Channel, work: Callable[[Channel], None]) -> None:
 
 
 def _session(services: WebServices, channel: Channel, prefix: str) -> None:
-    query = from_query(SocketQuery, dict(request.args.lists()))
-    after = query.after if query else None
+    query = from_query(SocketQuery, dict(request.args.lists())) or SocketQuery()
     session = services.sessions.resolve(prefix)
-    reader = services.hub.open(session, after=after, wake=channel.wake)
+    only = picked(services.queries, session, query.filter)
+    reader = services.hub.open(session, after=query.after, wake=channel.wake, only=only)
     try:
         while not services.hub.closed:
             message = reader.take()

@@ -11,7 +11,8 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from contextlib import contextmanager
+from typing import Final, cast
 
 from igdash.bootstrap import Desk, open_desk
 from igdash.cli.context import settings_of
@@ -19,11 +20,14 @@ from igdash.cli.main import OK
 from igdash.cli.output import cut, pad
 from igdash.domain.errors import InvalidQuery
 from igdash.domain.events import Event
+from igdash.domain.filters import FilterError
 from igdash.domain.gadgets import DataSource, Field
-from igdash.domain.queries import MAX_LIMIT, EventRange
+from igdash.domain.queries import MAX_LIMIT, EventRange, QueryPage
 from igdash.domain.sessions import SessionId
 from igdash.domain.text import visible
 from igdash.domain.times import format_ns
+from igdash.services.queries import looked_until
+from igdash.services.query_asks import AskPage
 from igdash.services.render import event_text
 
 POLL: Final = 0.25
@@ -40,6 +44,8 @@ def events(args: argparse.Namespace) -> int:
     desk = open_desk(settings_of(args))
     session = desk.sessions.resolve(args.id)
     printer = _printer(args.output, desk, session)
+    with readable_filter(args.filter):
+        desk.queries.filter(args.filter, session)
     if args.output == "json":
         printer([event for block in _blocks(desk, session, args) for event in block])
         return OK
@@ -61,15 +67,47 @@ def _blocks(desk: Desk, session: SessionId, args: argparse.Namespace) -> Iterato
             start=args.start,
             end=args.end,
         )
-        page = desk.history.page(session, wanted)
-        if page.events:
-            yield page.events
-            after = page.events[-1].seq
-            left = None if left is None else left - len(page.events)
-        elif over:
-            return
-        else:
+        found, looked, more = _page(desk, session, wanted, args.filter)
+        if found:
+            yield found
+            left = None if left is None else left - len(found)
+        if looked == after and not more:
+            if over:
+                return
             pause.wait(POLL)
+        after = looked
+
+
+def _page(
+    desk: Desk, session: SessionId, wanted: EventRange, filter: str
+) -> tuple[Sequence[Event], int, bool]:
+    """Return a page, the seq up to which was looked, and whether more is stored behind it."""
+    after = wanted.after or 0
+    if not filter.strip():
+        page = desk.history.page(session, wanted)
+        looked = page.events[-1].seq if page.events else after
+        return page.events, looked, page.next is not None
+    ask = AskPage(
+        session=session,
+        filter=filter,
+        after=after,
+        start=wanted.start,
+        end=wanted.end,
+        limit=wanted.limit,
+    )
+    picked = cast("QueryPage", desk.queries.answer(ask))
+    return picked.events, looked_until(ask, picked), bool(picked.next)
+
+
+@contextmanager
+def readable_filter(text: str) -> Iterator[None]:
+    """Say where a filter is wrong, in one line."""
+    try:
+        yield
+    except FilterError as error:
+        wrong = text[error.position : error.end]
+        at = f"at {wrong!r}, character {error.position + 1}" if wrong else "at its end"
+        raise InvalidQuery("--filter", f"{error.message} ({at})") from error
 
 
 def _printer(how: str, desk: Desk, session: SessionId) -> Print:

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from igdash.bootstrap import open_desk
 from igdash.cli.context import settings_of
+from igdash.cli.events import readable_filter
 from igdash.cli.main import OK
 from igdash.domain.errors import InvalidQuery
 from igdash.services.exports import Export, Format
@@ -22,11 +23,20 @@ from igdash.services.exports import Export, Format
 
 def export(args: argparse.Namespace) -> int:
     """Write the sessions' events one after the other."""
-    wanted = Export(format=Format(args.format), plain=args.plain)
+    if args.start is not None and args.end is not None and args.start >= args.end:
+        raise InvalidQuery("--to", "must be later than --from")
+    wanted = Export(
+        format=Format(args.format),
+        plain=args.plain,
+        filter=args.filter,
+        start=args.start,
+        end=args.end,
+    )
     if wanted.format is Format.CSV and len(args.ids) > 1:
         raise InvalidQuery("--format csv", "takes one session: each gadget has columns of its own")
     desk = open_desk(settings_of(args))
-    streams = [desk.exports.open(desk.sessions.resolve(prefix), wanted) for prefix in args.ids]
+    with readable_filter(args.filter):
+        streams = [desk.exports.open(desk.sessions.resolve(prefix), wanted) for prefix in args.ids]
     if args.output == "-":
         _copy(streams, sys.stdout.buffer)
     else:

@@ -191,6 +191,7 @@ def _looking(commands: Any) -> None:
     events.add_argument("id", metavar="ID")
     events.add_argument("--after", type=whole, metavar="SEQ", help="only events after this seq")
     events.add_argument("--limit", type=positive, help="at most so many (default: all)")
+    _filter(events)
     events.add_argument("--from", dest="start", type=moment, metavar="TIME", help="RFC 3339")
     events.add_argument("--to", dest="end", type=moment, metavar="TIME", help="RFC 3339, excluded")
     events.add_argument("-f", "--follow", action="store_true", help="go on until the session ends")
@@ -209,7 +210,19 @@ def _looking(commands: Any) -> None:
     export.add_argument(
         "--plain", action="store_true", help="only what the gadget printed, as `ig run -o json`"
     )
+    _filter(export)
+    export.add_argument("--from", dest="start", type=moment, metavar="TIME", help="RFC 3339")
+    export.add_argument("--to", dest="end", type=moment, metavar="TIME", help="RFC 3339, excluded")
     export.add_argument("--output", default="-", metavar="FILE", help="- is stdout (default)")
+
+
+def _filter(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--filter",
+        default="",
+        metavar="EXPR",
+        help="only events that match, e.g. 'comm ~ curl and dst.port = 443'",
+    )
 
 
 def _changing(commands: Any) -> None:
@@ -247,3 +260,5 @@ def _administering(commands: Any) -> None:
         )
     )
     _add(commands, "version", "admin:version", "print the version")
+    worker = commands.add_parser("query-worker")  # without help it is not listed
+    worker.set_defaults(run="igdash.cli.query_worker:query_worker")

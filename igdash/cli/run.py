@@ -13,12 +13,11 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
-import igdash
 from igdash import settings as all_settings
 from igdash.api import server
+from igdash.bootstrap import same_python
 from igdash.cli import context, logsetup
 from igdash.cli.main import FAILED, OK, complain
 from igdash.domain.errors import AlreadyRunning, SettingsError, StoreRefused
@@ -48,7 +47,7 @@ def supervise(settings: Settings, environ: Mapping[str, str]) -> int:
     web = settings.web
     server.check_bind(web.host, insecure_no_login=web.insecure_no_login)
     server.check_port(web.host, web.port)
-    python, environ = _same_python(environ)
+    python, environ = same_python(environ)
     return Supervisor(
         [
             Child(
@@ -66,17 +65,6 @@ def supervise(settings: Settings, environ: Mapping[str, str]) -> int:
             ),
         ]
     ).run()
-
-
-def _same_python(environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Return how to run this very igdash once more: words and environment.
-
-    `-P` keeps the current folder out of the import path, where any `flask.py` would be taken for
-    Flask; the folder of this package takes its place.
-    """
-    paths = [str(Path(igdash.__file__).parents[1]), environ.get("PYTHONPATH", "")]
-    path = os.pathsep.join(filter(None, paths))
-    return [sys.executable, "-P", "-m", "igdash"], {**environ, "PYTHONPATH": path}
 
 
 def collect(args: argparse.Namespace) -> int:

@@ -5,8 +5,8 @@ JSON lines are spliced from the stored texts, never parsed; only CSV looks insid
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from igdash.domain.errors import InvalidQuery
@@ -16,6 +16,9 @@ from igdash.domain.queries import EventRange
 from igdash.domain.sessions import SessionId
 from igdash.services.csv_rows import Table
 from igdash.services.history import check_window
+from igdash.services.queries import Queries, never
+from igdash.services.query_asks import AskPage
+from igdash.services.query_pool import IsGone
 from igdash.services.render import event_lines
 
 BLOCK = 1_000
@@ -31,10 +34,13 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """What is wanted: `start`/`end` (ns) by the events' own time (by the tick's for arrays)."""
+    """What is wanted: `start`/`end` (ns) by the events' own time (by the tick's for arrays), and
+    only what `filter` picks. Of an array its rows that match are left, of one without any nothing.
+    """
 
     format: Format = Format.JSONL
     plain: bool = False
+    filter: str = ""
     start: int | None = None
     end: int | None = None
 
@@ -45,49 +51,49 @@ class Exports:
 
     sessions: SessionReader
     events: EventReader
+    queries: Queries
 
-    def open(self, session: SessionId, wanted: Export) -> Iterator[bytes]:
-        """Return the export's bytes. Raises `SessionNotFound`, `InvalidQuery` before any byte."""
+    def open(self, session: SessionId, wanted: Export, gone: IsGone = never) -> Iterator[bytes]:
+        """Return the export's bytes; searching ends once `gone()`.
+
+        Raises `SessionNotFound`, `InvalidQuery`, `FilterError` before any byte.
+        """
         check_window(wanted.start, wanted.end)
         if wanted.plain and wanted.format is not Format.JSONL:
             raise InvalidQuery("plain", "is for format=jsonl only")
         known = self.sessions.get(session)
+        if wanted.plain and known.ticks:
+            # A tick is whole or not there at all: rows are picked by its time, not by theirs.
+            whole = replace(wanted, start=None, end=None)
+            return self._arrays(session, wanted, self._blocks(session, whole, gone))
+        blocks = self._blocks(session, wanted, gone)
         if wanted.format is Format.CSV:
-            return self._csv(session, wanted)
-        if not wanted.plain:
-            return self._jsonl(session, wanted)
-        return self._arrays(session, wanted) if known.ticks else self._objects(session, wanted)
+            return self._csv(session, blocks)
+        return map(_objects if wanted.plain else event_lines, blocks)
 
-    def _blocks(self, session: SessionId, wanted: Export) -> Iterator[list[Event]]:
-        span = EventRange(limit=BLOCK, start=wanted.start, end=wanted.end)
-        for block in self.events.stream(session, span):
-            yield list(block)
+    def _blocks(
+        self, session: SessionId, wanted: Export, gone: IsGone
+    ) -> Iterator[Sequence[Event]]:
+        if wanted.filter.strip():
+            ask = AskPage(session=session, filter=wanted.filter, start=wanted.start, end=wanted.end)
+            return self.queries.stream(ask, gone)
+        return self.events.stream(
+            session, EventRange(limit=BLOCK, start=wanted.start, end=wanted.end)
+        )
 
-    def _jsonl(self, session: SessionId, wanted: Export) -> Iterator[bytes]:
-        for block in self._blocks(session, wanted):
-            yield event_lines(block)
-
-    def _objects(self, session: SessionId, wanted: Export) -> Iterator[bytes]:
-        for block in self._blocks(session, wanted):
-            yield "".join([event.data + "\n" for event in block]).encode()
-
-    def _csv(self, session: SessionId, wanted: Export) -> Iterator[bytes]:
+    def _csv(self, session: SessionId, blocks: Iterator[Sequence[Event]]) -> Iterator[bytes]:
         table = Table(self.sessions.schema(session))
         yield table.header()
-        for block in self._blocks(session, wanted):
+        for block in blocks:
             yield table.rows(block)
 
-    def _arrays(self, session: SessionId, wanted: Export) -> Iterator[bytes]:
-        """Yield each tick as the array it was, the empty ones too, between the loose events.
-
-        Walks all of the session in seq order, since a tick is whole or not there at all: its rows
-        are picked by the tick's time, not by theirs.
-        """
-        rows = (
-            event
-            for block in self.events.stream(session, EventRange(limit=BLOCK))
-            for event in block
-        )
+    def _arrays(
+        self, session: SessionId, wanted: Export, blocks: Iterator[Sequence[Event]]
+    ) -> Iterator[bytes]:
+        """Yield each tick as the array it was, the empty ones too, between the loose events: all
+        of the session in seq order."""
+        rows = (event for block in blocks for event in block)
+        picked = bool(wanted.filter.strip())
         row = next(rows, None)
         for tick in self._ticks_upwards(session):
             while row is not None and row.seq < tick.first_seq:
@@ -98,9 +104,9 @@ class Exports:
             while row is not None and row.seq < tick.first_seq + tick.events:
                 parts.append(row.data)
                 row = next(rows, None)
-            if len(parts) < tick.events:
+            if len(parts) < tick.events and not picked:
                 return  # the tick came after the walk began
-            if _within(tick.ts, wanted):
+            if _within(tick.ts, wanted) and (parts or not picked):
                 yield f"[{','.join(parts)}]\n".encode()
         while row is not None:
             if _within(row.ts, wanted):
@@ -116,6 +122,10 @@ class Exports:
             page = self.events.ticks(session, before=first + count, limit=count)
             yield from reversed(page.ticks)
             first += count
+
+
+def _objects(block: Sequence[Event]) -> bytes:
+    return "".join([event.data + "\n" for event in block]).encode()
 
 
 def _within(ts: int, wanted: Export) -> bool:

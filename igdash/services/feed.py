@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from igdash.domain.control import Advance
+from igdash.domain.events import Event
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.ports import EventReader, RecordReader
 from igdash.domain.queries import EventRange
@@ -39,10 +40,11 @@ LOSS_WINDOW = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsFrame:
-    """Events `first … last` as one socket message."""
+    """Events `first … last` as one socket message, and as they were read."""
 
     first: int
     last: int
+    events: tuple[Event, ...]
     payload: bytes
 
 
@@ -167,7 +169,7 @@ class Feed:
         last = page.events[-1].seq
         payload = events_frame(page.events, last)
         self._size = max(64, len(payload) // len(page.events))
-        return EventsFrame(first=page.events[0].seq, last=last, payload=payload)
+        return EventsFrame(first=page.events[0].seq, last=last, events=page.events, payload=payload)
 
     def _push(self, frame: EventsFrame) -> None:
         self._ring.append(frame)

@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -21,7 +22,7 @@ from igdash.domain.errors import IgdashError, SessionNotFound
 from igdash.domain.ports import Control, EventReader, RecordReader, SessionReader
 from igdash.domain.sessions import Session, SessionId, SessionState
 from igdash.domain.threads import spawn
-from igdash.services.feed import Facts, Feed
+from igdash.services.feed import EventsFrame, Facts, Feed
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +38,27 @@ class HubClosed(IgdashError):
     """The server is shutting down."""
 
 
+class Only(Protocol):
+    """What picks some of the events for a reader."""
+
+    def frame_after(self, feed: Feed, cursor: int) -> EventsFrame | None:
+        """Return what follows `cursor`, perhaps no event, and how far was looked; None = nothing."""
+
+
 class Reader:
     """One live reader of one session, at its own cursor. Used by one thread."""
 
     def __init__(
-        self, feed: Feed, session: Session, after: int | None, *, release: Callable[[], None]
+        self,
+        feed: Feed,
+        session: Session,
+        after: int | None,
+        *,
+        only: Only | None,
+        release: Callable[[], None],
     ) -> None:
         self._feed = feed
+        self._only = only
         self._release = release
         self.cursor = session.last_seq if after is None else after
         self._loss_cursor = feed.loss_cursor
@@ -68,7 +83,7 @@ class Reader:
         self._note(facts)
         if self._pending:
             return self._pending.pop(0)
-        frame = self._feed.frame_after(self.cursor)
+        frame = self._frame()
         if frame is not None:
             self.cursor = frame.last
             return frame.payload
@@ -79,6 +94,11 @@ class Reader:
             self.finished = True
             return self._pending.pop(0)
         return None
+
+    def _frame(self) -> EventsFrame | None:
+        if self._only is None:
+            return self._feed.frame_after(self.cursor)
+        return self._only.frame_after(self._feed, self.cursor)
 
     def _note(self, facts: Facts) -> None:
         """Queue losses and steps of the session's life: at once, also for a reader far behind.
@@ -123,8 +143,15 @@ class Hub:
 
     # ------------------------------------------------------------ readers
 
-    def open(self, session: SessionId, *, after: int | None, wake: Callable[[], None]) -> Reader:
-        """Return a reader of what follows `after` (None = from now on).
+    def open(
+        self,
+        session: SessionId,
+        *,
+        after: int | None,
+        wake: Callable[[], None],
+        only: Only | None = None,
+    ) -> Reader:
+        """Return a reader of what follows `after` (None = from now on), of all or what `only` picks.
 
         `wake` is called from other threads when there may be something to take, and once the hub
         closes; it must not wait. Raises `SessionNotFound`, `HubClosed`.
@@ -144,7 +171,7 @@ class Hub:
             self._leave(session, number)
             raise
         feed.advance(_advance(known))
-        return Reader(feed, known, after, release=lambda: self._leave(session, number))
+        return Reader(feed, known, after, only=only, release=lambda: self._leave(session, number))
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Keep the subscription for a page socket; returns what ends that. Raises `HubClosed`."""

@@ -9,13 +9,24 @@ the last event given (time, session, seq), hence a page never depends on an offs
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from igdash.domain.errors import InvalidQuery
+from igdash.domain.errors import InvalidQuery, QueryBusy
 from igdash.domain.events import Event
-from igdash.domain.ports import EventReader, SessionReader
-from igdash.domain.queries import MAX_LIMIT, EventRange
+from igdash.domain.filters import Filter
+from igdash.domain.ports import QueryReader, SessionReader
+from igdash.domain.queries import (
+    MAX_LIMIT,
+    Budget,
+    EventPage,
+    EventQuery,
+    EventRange,
+    QueryPage,
+    Where,
+)
 from igdash.domain.sessions import Session, SessionId
 from igdash.domain.times import MAX_NS, NS
 
@@ -26,43 +37,139 @@ Pair = tuple[Key, Event]
 _CURSOR = re.compile(r"(-?\d{1,19})\.([0-9a-f]{12})\.(\d{1,19})")
 _MOST = 2 * MAX_LIMIT
 """Most events of one session read for one page."""
+_TRIES = 3
+"""How often a first window that takes too long is made smaller."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergedPage:
-    """Events with their session, in time order; `next` continues, "" = end."""
+    """Events with their session, in time order; `next` continues, "" = end.
+
+    Not `complete`: time ran out, and `next` goes on looking where this page stopped.
+    """
 
     events: tuple[tuple[SessionId, Event], ...]
     next: str
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeWanted:
+    """Which events of which sessions (different ones, sorted); times in ns."""
+
+    sessions: tuple[SessionId, ...]
+    start: int | None
+    end: int | None
+    limit: int
+    cursor: str
+
+
+class Pages(Protocol):
+    """The part of `EventReader` that is needed here."""
+
+    def page(self, session: SessionId, wanted: EventRange) -> EventPage:
+        """Return one page of events, in seq order."""
 
 
 class _TooManyEvents(Exception):
     """The window holds more of one session than may be read at once."""
 
 
+class _OutOfTime(Exception):
+    """The window could not be read to its end in time."""
+
+
+def merged_matches(
+    sessions: SessionReader,
+    queries: QueryReader,
+    wanted: MergeWanted,
+    filter: Filter | None,
+    budget: Budget,
+) -> MergedPage:
+    """Return the events that match, as `merged_page` does, as far as the budget goes.
+
+    Raises `QueryBusy` when not even the shortest stretch of time can be searched within it.
+    """
+    for shrink in range(_TRIES):
+        pages = _Matches(queries, filter, budget)
+        try:
+            return merged_page(
+                sessions,
+                pages,
+                wanted.sessions,
+                start=wanted.start,
+                end=wanted.end,
+                limit=wanted.limit,
+                cursor=wanted.cursor,
+                width=NS >> (6 * shrink),
+            )
+        except _OutOfTime:
+            continue
+    raise QueryBusy("too many events at one time to search them; name fewer sessions")
+
+
+class _Matches:
+    """Pages of the events that match, until the time is over."""
+
+    def __init__(self, queries: QueryReader, filter: Filter | None, budget: Budget) -> None:
+        self._queries = queries
+        self._filter = filter
+        self._budget = budget
+        self._until = None if budget.seconds is None else time.monotonic() + budget.seconds
+
+    def page(self, session: SessionId, wanted: EventRange) -> EventPage:
+        """Return one page. Raises `_OutOfTime`, `QueryCancelled`."""
+        left = None if self._until is None else self._until - time.monotonic()
+        if left is not None and left <= 0:
+            raise _OutOfTime
+        where = Where(filter=self._filter, start=wanted.start, end=wanted.end, after=wanted.after)
+        query = EventQuery(where=where, limit=wanted.limit)
+        found = self._queries.page(session, query, replace(self._budget, seconds=left))
+        if not found.scope.complete:
+            raise _OutOfTime
+        return _as_event_page(found)
+
+
+def _as_event_page(found: QueryPage) -> EventPage:
+    return EventPage(
+        events=found.events,
+        first_seq=found.first_seq,
+        last_seq=found.last_seq,
+        next=found.events[-1].seq if found.next and found.events else None,
+    )
+
+
 def merged_page(
     sessions: SessionReader,
-    events: EventReader,
+    events: Pages,
     ids: Sequence[SessionId],
     *,
     start: int | None,
     end: int | None,
     limit: int,
     cursor: str,
+    width: int = NS,
 ) -> MergedPage:
-    """Return up to `limit` events after `cursor`. Raises `InvalidQuery`, `SessionNotFound`."""
+    """Return up to `limit` events after `cursor`. Raises `InvalidQuery`, `SessionNotFound`.
+
+    The first window is `width` ns wide.
+    """
     past = _parse(cursor, ids)
     known = [sessions.get(session) for session in ids]
     edge = past[0] if past else start
     if edge is None:
         edge = _beginning(events, known)
     newest = max((s.last_event for s in known if s.last_event is not None), default=0)
-    width, forced = NS, False
+    first, forced = edge, False
     found: list[Pair] = []
     while len(found) <= limit:
         high, last = _window_end(edge, width, None if forced else newest, end)
         try:
             found += (part := _read(events, ids, edge, high, past))
+        except _OutOfTime:
+            if edge == first:
+                raise
+            return _page(found, limit, stopped=(edge - 1, max(ids), MAX_NS))
         except _TooManyEvents:
             forced = True
             if width > 1:
@@ -77,7 +184,7 @@ def merged_page(
     return _page(found, limit)
 
 
-def _beginning(events: EventReader, known: Sequence[Session]) -> int:
+def _beginning(events: Pages, known: Sequence[Session]) -> int:
     """Return a time no event is older than; usually that of the first event received."""
     first = min((s.first_event for s in known if s.first_event is not None), default=0)
     wanted = EventRange(limit=1, end=first)
@@ -98,7 +205,7 @@ def _window_end(
 
 
 def _read(
-    events: EventReader, ids: Sequence[SessionId], start: int, end: int | None, past: Key | None
+    events: Pages, ids: Sequence[SessionId], start: int, end: int | None, past: Key | None
 ) -> list[Pair]:
     """Read all of `[start, end)` after `past`, sorted. Raises `_TooManyEvents`."""
     found: list[Pair] = []
@@ -121,7 +228,7 @@ def _read(
 
 
 def _instant(
-    events: EventReader, ids: Sequence[SessionId], at: int, past: Key | None, limit: int
+    events: Pages, ids: Sequence[SessionId], at: int, past: Key | None, limit: int
 ) -> list[Pair]:
     """Read one single nanosecond: there the order is session, then seq, as the store has it."""
     found: list[Pair] = []
@@ -141,13 +248,14 @@ def _instant(
     return found
 
 
-def _page(found: list[Pair], limit: int) -> MergedPage:
+def _page(found: list[Pair], limit: int, stopped: Key | None = None) -> MergedPage:
+    """Make the page; `stopped` is where looking ended before its time."""
     shown = found[:limit]
-    more = len(found) > limit
-    last = shown[-1][0] if shown else (0, "", 0)
+    last = shown[-1][0] if len(found) > limit else stopped
     return MergedPage(
         events=tuple((SessionId(key[1]), event) for key, event in shown),
-        next=f"{last[0]}.{last[1]}.{last[2]}" if more else "",
+        next=f"{last[0]}.{last[1]}.{last[2]}" if last else "",
+        complete=stopped is None,
     )
 
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from igdash.domain.environments import Environment
 from igdash.domain.images import OFFICIAL
-from igdash.domain.ports import Catalogue, Control, EventReader, RecordReader, SessionReader
+from igdash.domain.ports import (
+    Catalogue,
+    Control,
+    EventReader,
+    QueryReader,
+    RecordReader,
+    SessionReader,
+)
 from igdash.services.exports import Exports
 from igdash.services.gadgets import Gadgets
 from igdash.services.health import Health
@@ -15,6 +22,8 @@ from igdash.services.history import History
 from igdash.services.hub import Hub
 from igdash.services.live import Live
 from igdash.services.metadata import Metadata
+from igdash.services.queries import Backend, Here, Queries
+from igdash.services.query_asks import Answerer
 from igdash.services.sessions import Sessions
 from igdash.services.starts import Starts
 
@@ -31,12 +40,15 @@ class WebServices:
     health: Health
     hub: Hub
     live: Live
+    queries: Queries
     catalogue: Catalogue
     environments: Sequence[Environment]
 
     def close(self) -> None:
-        """End every live reader: sockets close with 1001 (going away). Safe to call twice."""
+        """End every live reader (sockets close with 1001, going away) and every question that is
+        being answered. Safe to call twice."""
         self.hub.close()
+        self.queries.close()
 
 
 def make_web_services(
@@ -44,13 +56,20 @@ def make_web_services(
     sessions: SessionReader,
     events: EventReader,
     records: RecordReader,
+    queries: QueryReader,
     control: Control,
     catalogue: Catalogue,
     environments: Sequence[Environment],
     allowed_images: Sequence[str] = (OFFICIAL,),
+    backend: Backend | None = None,
 ) -> WebServices:
-    """Return the services over these ports. Starts no thread: the hub's begins with the first
-    live reader, hence after any fork of the web server."""
+    """Return the services over these ports. Starts no thread and no process: the hub's begins with
+    the first live reader, hence after any fork of the web server, a worker with the first question.
+
+    Without a `backend` questions are answered in this process.
+    """
+    here = Here(answerer=Answerer(sessions=sessions, queries=queries))
+    asking = Queries(sessions=sessions, reader=queries, backend=backend or here)
     health = Health(control, sessions)
     metadata = Metadata(catalogue, control, environments, allowed_images)
     hub = Hub(sessions=sessions, events=events, records=records, control=control)
@@ -65,10 +84,11 @@ def make_web_services(
             metadata=metadata,
         ),
         starts=Starts(configured=environments, metadata=metadata),
-        exports=Exports(sessions=sessions, events=events),
+        exports=Exports(sessions=sessions, events=events, queries=asking),
         health=health,
         hub=hub,
         live=Live(sessions=sessions, health=health, hub=hub),
+        queries=asking,
         catalogue=catalogue,
         environments=environments,
     )

@@ -38,7 +38,8 @@ def _path(side: Web, path: str) -> str:
     id_ = side.session("top_tcp")
     tick = NewTick(ts=now_ns(), node="", source="tcp", first=0, events=1)
     side.control.add(id_, ["{}"], ticks=[tick])
-    return path.replace("{id}", id_).replace("{seq}", "1").replace("{tick}", "1")
+    path = path.replace("{id}", id_).replace("{seq}", "1").replace("{tick}", "1")
+    return path.replace("{name}", "pid")
 
 
 def _is_problem(answer: Any, status: int) -> None:
@@ -95,6 +96,8 @@ def test_every_path_of_the_document_answers_what_it_says(side: Web) -> None:
             query = ""
             if any(p["name"] == "session" for p in operation["parameters"]):
                 query = f"?session={side.session()}"
+            for name in (p["name"] for p in operation["parameters"] if p["required"]):
+                query = {"time": "?time=2026-01-01T00:00:00Z", "text": "?text=x"}.get(name, query)
             body = None
             if "requestBody" in operation:
                 body = {"gadget": "trace_tcp", "environment": "demo"}

@@ -285,6 +285,7 @@ def web(
         sessions=reader.sessions,
         events=reader.events,
         records=reader.records,
+        queries=reader.queries,
         control=fake,
         catalogue=load_catalogue(),
         environments=ENVIRONMENTS,

@@ -14,6 +14,7 @@ from igdash.domain.sessions import SessionId
 from igdash.services import exports
 from igdash.services.exports import Export, Exports, Format
 from tests.support.fake_readers import FakeReaders
+from tests.support.plain_queries import queries_over
 
 
 def _made(parts: list[int | None]) -> tuple[FakeReaders, SessionId, list[str]]:
@@ -39,7 +40,7 @@ def _made(parts: list[int | None]) -> tuple[FakeReaders, SessionId, list[str]]:
 
 
 def _plain(store: Any, id_: SessionId, **window: int) -> list[str]:
-    made = Exports(sessions=store, events=store)
+    made = Exports(sessions=store, events=store, queries=queries_over(store))
     data = b"".join(made.open(id_, Export(plain=True, **window)))
     return data.decode().splitlines()
 
@@ -67,7 +68,7 @@ def test_many_pages_of_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_wrong_is_said_before_the_first_byte() -> None:
     store: Any = FakeReaders()
-    made = Exports(sessions=store, events=store)
+    made = Exports(sessions=store, events=store, queries=queries_over(store))
     with pytest.raises(SessionNotFound):
         made.open(SessionId("a" * 12), Export())
     id_ = store.new("a" * 12)
@@ -79,6 +80,6 @@ def test_what_is_wrong_is_said_before_the_first_byte() -> None:
 
 def test_an_empty_session_is_an_empty_file() -> None:
     store, id_, _ = _made([])
-    made: Any = Exports(sessions=store, events=store)  # type: ignore[arg-type]
+    made: Any = Exports(sessions=store, events=store, queries=queries_over(store))  # type: ignore[arg-type]
     assert b"".join(made.open(id_, Export())) == b""
     assert b"".join(made.open(id_, Export(format=Format.CSV))) == b"seq,ts,node,source,other\r\n"
