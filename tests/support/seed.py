@@ -173,6 +173,12 @@ def _recorded(gadget: str) -> Sequence[bytes]:
     return ()
 
 
+def lines_of(gadget: str) -> Sequence[NewEvent]:
+    """Return a gadget's recorded events, decoded, for generators that only change their times."""
+    data = b"\n".join(_recorded(gadget)) + b"\n"
+    return decode_chunk(Chunk(kind=ChunkKind.JSON_LINES, received=now_ns(), data=data)).events
+
+
 def _made_up(gadget: str, namespace: str, rng: random.Random) -> dict[str, object]:
     pod = rng.choice(PODS)
     when = now_ns()

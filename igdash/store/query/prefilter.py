@@ -74,17 +74,20 @@ class _Prefilter:
         """Letters beyond ASCII may fold to ASCII ones (the Kelvin sign to k), so they pass, too."""
         if not _plain(text) or not text.isascii():
             return None
-        if self._sqlite:
-            lower: Any = func.lower(_payload)
+        if self._sqlite:  # LIKE takes A and a as the same, and only these letters
             odd: Any = func.length(_payload) < func.length(cast(_payload, LargeBinary))
+            found = self._holds(_payload, text)
         else:
-            lower = func.lower(_payload.collate("C"))
             odd = func.char_length(_payload) < func.octet_length(_payload)
-        return or_(self._holds(lower, text.lower()), self._holds(_payload, "\\"), odd)
+            found = self._holds(func.lower(_payload.collate("C")), text.lower())
+        return or_(found, self._holds(_payload, "\\"), odd)
 
     def _holds(self, column: Any, text: str) -> Clause:
-        find: Any = func.instr if self._sqlite else func.strpos
-        clause: Clause = find(column, text) > 0
+        """On SQLite LIKE takes a third of the time of `instr`; what it finds too much is harmless."""
+        if self._sqlite:
+            like: Clause = column.contains(text, autoescape=True)
+            return like
+        clause: Clause = func.strpos(column, text) > 0
         return clause
 
 
