@@ -376,6 +376,16 @@ def test_sorted_pages_stay_while_events_arrive(store: Store) -> None:
         assert seqs == sorted(seqs, key=lambda seq: ((seq - 1) % 5, seq), reverse=True)
 
 
+def test_the_rows_of_a_tick_in_an_order(store: Store) -> None:
+    session = sample(store)
+    tick = Where(after=20, before=27, filter=parse("dst.port = 443"))
+    query = EventQuery(where=tick, sort="dst.addr", descending=True, limit=3)
+    page = store.reader.queries.page(session, query, UNLIMITED)
+    assert [one.seq for one in page.events] == [24, 23, 26]
+    assert page.scope.total == 6
+    assert page_seqs(store, session, query) == [24, 23, 26, 21]
+
+
 def test_what_cannot_be_asked(store: Store) -> None:
     session = sample(store)
     queries = store.reader.queries
