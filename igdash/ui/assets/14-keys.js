@@ -12,13 +12,13 @@
   /** Register a key: "p", "/", "?", "Escape", "ArrowDown" or a sequence "g s".
       `label: "-"` keeps one of several alike out of the sheet.
       Options: view (only there), group (heading in the sheet), label (how the sheet writes it).
-      fn(event) may answer false to let the browser go on with the key. */
+      fn(event) may answer false: then whoever had the key before gets it, at last the browser. */
   ig.key = (keys, help, fn, { view = null, group = null, label = null } = {}) => {
     known.push({ keys, help, fn, view, label, group: group || (view ? "In this view" : "Everywhere") });
   };
 
   const fits = (entry) => !entry.view || (ig.route() && ig.route().view === entry.view);
-  const find = (keys) => known.findLast((k) => k.keys === keys && fits(k));
+  const find = (keys) => known.filter((k) => k.keys === keys && fits(k)).reverse();
 
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
@@ -26,9 +26,9 @@
     const keys = prefix ? prefix + " " + event.key : event.key;
     clearTimeout(timer);
     prefix = "";
-    const hit = find(keys);
-    if (hit) {
-      if (hit.fn(event) !== false) event.preventDefault();
+    const hits = find(keys);
+    if (hits.length) {
+      if (hits.some((hit) => hit.fn(event) !== false)) event.preventDefault();
     } else if (known.some((k) => k.keys.startsWith(keys + " ") && fits(k))) {
       prefix = keys;
       timer = setTimeout(() => { prefix = ""; }, SEQUENCE_MS);

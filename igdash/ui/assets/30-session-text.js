@@ -96,13 +96,16 @@
   }
   text.Row = Row;
 
-  /* A page of events: {events: [Row] in the order given, first, last}. */
+  /* A page of events: {events: [Row] in the order given, first, last, next: cursor or null, scope or
+     null}. */
   text.page = function (json) {
     const parts = text.members(json);
     return {
       events: text.elements(parts.events).map((one) => new Row(one)),
       first: Number(parts.first_seq || 1),
       last: Number(parts.last_seq || 0),
+      next: parts.next ? JSON.parse(parts.next) : null,
+      scope: parts.scope ? JSON.parse(parts.scope) : null,
     };
   };
 

@@ -231,24 +231,44 @@
   };
   const isMiddle = (column) => column.role === 'endpoint' || column.field.ellipsis === 'middle';
 
-  columns.def = function (column, chosen, sortable) {
+  /* The name to sort by, as the address and the server know it. Time is the order in which events came:
+     following it costs no sorting. */
+  columns.sortName = function (column) {
+    if (column.role === 'time') return 'seq';
+    if (column.role === 'node') return 'node';
+    return column.role === 'endpoint' ? column.id + '.addr' : column.id;
+  };
+  /* What clicks on a header go through: numbers begin with the largest. */
+  function sortingOrder(column) {
+    if (column.role === 'time') return ['asc', null];
+    return column.role === 'measure' || column.role === 'number' ? ['desc', 'asc', null] : ['asc', 'desc', null];
+  }
+  /* `sort=` as the grid's header state; null = no column shows it. */
+  columns.sortState = function (list, sort) {
+    const name = (sort || '').replace(/^-/, '');
+    const column = list.find((one) => columns.sortName(one) === name) || list.find((one) => one.role === 'time' && name === 'time');
+    return column && name ? { colId: column.id, sort: sort.startsWith('-') ? 'desc' : 'asc' } : null;
+  };
+
+  columns.def = function (column, chosen) {
     const size = column.size;
     const cut = isMiddle(column) ? (value, p) => columns.middle(value, p.column.getActualWidth()) : (value) => value;
     const width = chosen && chosen.widths && chosen.widths[column.id];
+    const pinned = Boolean(chosen && chosen.pinned && chosen.pinned.includes(column.id));
     const def = {
       colId: column.id, headerName: column.label, headerTooltip: tip(column), minWidth: size.min,
       valueGetter: (p) => (p.data ? cut(columns.cell(column, p.data), p) : ''),
       tooltipValueGetter: (p) => (p.data ? (column.role === 'time' ? p.data.ts : columns.cell(column, p.data)) : ''),
-      cellClass: classes(column), sortable: Boolean(sortable), resizable: true, suppressHeaderMenuButton: true,
+      cellClass: classes(column), sortable: true, sortingOrder: sortingOrder(column), resizable: true, suppressHeaderMenuButton: true,
       headerClass: column.right ? 'ag-right-aligned-header' : '', comparator: () => 0,
     };
-    if (!sortable) def.sort = null;
     if (column.role === 'measure') def.cellClassRules = { 's-zero': (p) => ZERO.test(p.value) };
     if (isTag(column)) def.cellRenderer = tagRenderer(column);
     if (size.max) def.maxWidth = size.max;
     if (width) Object.assign(def, { width: width, maxWidth: undefined });
-    else if (size.flex) Object.assign(def, { flex: size.flex, width: size.width });
+    else if (size.flex && !pinned) Object.assign(def, { flex: size.flex, width: size.width });
     else def.width = size.width;
+    def.pinned = pinned ? 'left' : null;
     return def;
   };
   function tip(column) {
@@ -270,6 +290,24 @@
       if (chosen === null) window.localStorage.removeItem(key(gadget));
       else window.localStorage.setItem(key(gadget), JSON.stringify(chosen));
     } catch { /* a browser without storage only forgets */ }
+  };
+
+  /* The choice as `cols=` of the address: names in order, `:width` and `!` (kept at the left) behind. */
+  columns.toParam = function (chosen) {
+    if (!chosen || !Array.isArray(chosen.shown)) return '';
+    const widths = chosen.widths || {}, pinned = chosen.pinned || [];
+    return chosen.shown.map((id) => id + (widths[id] ? ':' + widths[id] : '') + (pinned.includes(id) ? '!' : '')).join(',');
+  };
+  columns.fromParam = function (param) {
+    const chosen = { shown: [], widths: {}, pinned: [] };
+    for (const part of (param || '').split(',')) {
+      const match = /^([^:!]+)(?::(\d{2,4}))?(!)?$/.exec(part.trim());
+      if (!match || chosen.shown.includes(match[1])) continue;
+      chosen.shown.push(match[1]);
+      if (match[2]) chosen.widths[match[1]] = Math.min(2000, Math.max(40, Number(match[2])));
+      if (match[3]) chosen.pinned.push(match[1]);
+    }
+    return chosen.shown.length > 0 ? chosen : null;
   };
 
   /* The ids shown, in order: the user's choice, else the metadata's, less what is empty everywhere. */

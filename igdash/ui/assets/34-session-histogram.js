@@ -1,41 +1,42 @@
-/* The session's life as bars: events, and on top of them what was lost. One request of at most 240
-   buckets, two SVG paths, redrawn every second or two while somebody looks. Bars lie on whole
-   multiples of their width, so a refresh never makes them jump. */
+/* The session's life as bars: events (those that match, split by a field when wanted), and on top of
+   them what was lost. One request of at most 240 buckets, a few SVG paths, redrawn every second or two
+   while somebody looks. Bars lie on whole multiples of their width, so a refresh never makes them jump.
+   Counting with a filter is done once; after that only what is new is counted and added. */
 (function () {
   'use strict';
   const ig = window.igdash;
   const view = ig.session;
   const core = view.core;
   const text = view.text;
-  const HEIGHT = 72, MOST = 240, FEWEST = 60, FAST_MS = 1000, SLOW_MS = 2000;
-  const state = { buckets: [], from: 0, step: 1, timer: 0, loading: false, at: -1, painted: false };
-  let ui = null;
+  const HEIGHT = 72, MOST = 240, FEWEST = 60, FAST_MS = 1000, SLOW_MS = 2000, REST = 6, LONG_MS = 30000;
+  const FINE = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
+  /* `zoom`: the part of time shown when it is not the whole life. `parts`: what is counted so far. */
+  const state = { buckets: [], from: 0, step: 1, timer: 0, loading: false, at: -1, zoom: null, values: [], scope: null, parts: null, took: 0, serial: 0 };
+  let ui = null, aborter = new AbortController();
 
   const seconds = (rfc) => Date.parse(rfc) / 1000;
-  const rfc = (s) => new Date(s * 1000).toISOString().replace('.000Z', 'Z');
+  const rfc = (s) => new Date(Math.round(s * 1000)).toISOString().replace('.000Z', 'Z');
 
   function build() {
     const root = ig.$('session-histogram');
-    const bars = ig.svg('path', { class: 's-bars' });
-    const lost = ig.svg('path', { class: 's-lost-bars' });
-    const gaps = ig.svg('path', { class: 's-gaps' });
+    const path = (name) => ig.svg('path', { class: name });
+    const shapes = { bars: path('s-bars'), split: ig.svg('g', { class: 's-split-bars' }), lost: path('s-lost-bars'), ours: path('s-lost-ours'), gaps: path('s-gaps'), mark: path('s-mark'), outside: path('s-outside'), brush: path('s-brush'), edges: path('s-edge') };
     const here = ig.svg('rect', { class: 's-here', y: 0, width: 0, height: HEIGHT });
-    const mark = ig.svg('path', { class: 's-mark' });
-    const svg = ig.svg('svg', { viewBox: '0 0 1000 ' + HEIGHT, preserveAspectRatio: 'none', 'aria-hidden': 'true' }, gaps, here, bars, lost, mark);
+    const svg = ig.svg('svg', { viewBox: '0 0 1000 ' + HEIGHT, preserveAspectRatio: 'none', 'aria-hidden': 'true' },
+      shapes.gaps, here, shapes.bars, shapes.split, shapes.lost, shapes.ours, shapes.outside, shapes.brush, shapes.edges, shapes.mark);
     const tip = ig.el('div', { class: 's-tip', hidden: true });
     const plot = ig.el('div', {
-      class: 's-plot', tabindex: '0', role: 'slider', 'aria-label': 'Events over time: choose a moment, Enter shows it in the table',
+      class: 's-plot', tabindex: '0', role: 'slider', 'aria-label': 'Events over time: arrow keys choose a moment, with Shift a range, Enter shows it in the table',
       'aria-valuemin': '0', 'aria-valuemax': '0', 'aria-valuenow': '0',
-      on: {
-        pointermove: (e) => point(indexAt(e)), pointerleave: () => point(-1), blur: () => point(-1),
-        click: (e) => jump(indexAt(e)), keydown: onKey,
-      },
     }, svg, tip);
     const axis = ig.el('div', { class: 's-axis faint mono', 'aria-hidden': 'true' });
-    root.append(plot, axis);
+    const bar = ig.el('div', { class: 's-histbar' });
+    root.append(bar, plot, axis);
     /* Asking an element for its width forces a layout, so it tells by itself. */
     new ResizeObserver(([entry]) => { ui.width = entry.contentRect.width; }).observe(plot);
-    ui = { width: 0, root: root, plot: plot, bars: bars, lost: lost, gaps: gaps, here: here, tip: tip, axis: axis, mark: mark };
+    ui = { width: 0, root: root, plot: plot, here: here, tip: tip, axis: axis, bar: bar, ...shapes };
+    view.brush.attach(ui, state);
+    view.histbar.attach(ui, state);
   }
 
   /* ---------------------------------------------------------------- which moments */
@@ -55,69 +56,171 @@
     return { from: Math.min(begun, first), to: Math.max(over, last) };
   }
 
-  function query() {
-    const wanted = span();
+  /* The bars wanted: their beginning, width (s) and number; `strays` as above. */
+  function grid() {
+    const wanted = state.zoom || span();
     const most = ui.width > 0 && ui.width < 500 ? MOST / 2 : MOST;
-    if (wanted.strays) return '/histogram?buckets=' + most;
-    const step = text.step(wanted.to - wanted.from + 1, most);
-    const from = Math.floor(wanted.from / step) * step;
-    const bars = Math.min(300, Math.max(Math.floor((wanted.to - from) / step) + 1, core.ended() ? 1 : FEWEST));
-    return '/histogram?from=' + rfc(from) + '&to=' + rfc(from + step * bars) + '&buckets=' + bars;
+    if (wanted.strays) return { strays: true, bars: most };
+    const length = wanted.to - wanted.from;
+    const step = (state.zoom && FINE.find((one) => length / one <= most)) || text.step(length + (state.zoom ? 0 : 1), most);
+    const from = Math.floor(wanted.from / step + 1e-6) * step;
+    const fewest = core.ended() || state.zoom ? 1 : FEWEST;
+    const bars = state.zoom ? Math.ceil((wanted.to - from) / step - 1e-6) : Math.floor((wanted.to - from) / step) + 1;
+    return { from: from, step: step, bars: Math.min(300, Math.max(bars, fewest)) };
+  }
+  function query(wanted, more) {
+    const params = new URLSearchParams({ buckets: wanted.bars, ...more });
+    if (!wanted.strays) {
+      params.set('from', rfc(wanted.from));
+      params.set('to', rfc(wanted.from + wanted.step * wanted.bars));
+    }
+    for (const name of ['filter', 'split']) if (core.asked[name]) params.set(name, core.asked[name]);
+    return '/histogram?' + params;
   }
 
+  /* ---------------------------------------------------------------- counting */
+
+  /* `more` counted on top of `old`: same bars, other events. What was lost is always the newest word. */
+  function sum(old, more) {
+    more.buckets.forEach((bucket, i) => {
+      const before = old.buckets[i];
+      if (!before) return;
+      bucket.events += before.events;
+      for (const [value, n] of Object.entries(before.split || {})) bucket.split[value] = (bucket.split[value] || 0) + n;
+    });
+    return more;
+  }
+
+  /* With a split, an answer names its six most frequent values: adding is right only while none of
+     them is missing in the other one. */
+  const SPLIT = 6;
+  const addable = (old, more) => !core.asked.split || more.values.length < SPLIT || old.values.every((value) => more.values.includes(value));
+
+  async function count(wanted) {
+    const key = JSON.stringify([core.id, core.asked.filter, core.asked.split, wanted.from, wanted.step, wanted.strays]);
+    const old = state.parts && state.parts.key === key && !wanted.strays ? state.parts : null;
+    if (old && old.complete) {
+      const news = await core.get(query(wanted, { after: old.to }), aborter.signal);
+      if (news.scope.complete && addable(old, news)) {
+        const all = sum(old, news);
+        state.parts = { key: key, complete: true, to: Math.max(old.to, news.scope.to_seq), buckets: all.buckets, values: old.values };
+        return { buckets: all.buckets, values: old.values, scope: { complete: true } };
+      }
+    }
+    const answer = await core.get(query(wanted), aborter.signal);
+    remember(key, answer);
+    return answer;
+  }
+  function remember(key, answer) {
+    state.parts = { key: key, complete: answer.scope.complete, to: answer.scope.to_seq, buckets: answer.buckets, values: answer.values || [] };
+  }
+
+  /* The first answer ran out of its time: once more, patiently, while what it has is shown. */
+  async function countAll(wanted) {
+    const key = state.parts.key;
+    const answer = await core.get(query(wanted, { budget_ms: LONG_MS }), aborter.signal);
+    remember(key, answer);
+    take(answer);
+  }
+
+  function take(answer) {
+    Object.assign(state, { buckets: answer.buckets, values: answer.values || [], scope: answer.scope || null, from: seconds(answer.buckets[0].from) });
+    state.step = (seconds(answer.buckets[answer.buckets.length - 1].to) - state.from) / answer.buckets.length;
+    paint();
+  }
+
+  const asking = () => Boolean(core.asked.filter || core.asked.split);
   async function load() {
     if (state.loading || !core.session || core.problem) return;
     state.loading = true;
-    const gen = core.gen;
+    const { serial } = state;
+    const begun = performance.now();
     try {
-      const answer = await core.get(query());
-      state.buckets = answer.buckets;
-      state.from = seconds(answer.buckets[0].from);
-      state.step = (seconds(answer.buckets[answer.buckets.length - 1].to) - state.from) / answer.buckets.length;
-      paint();
+      const wanted = grid();
+      const answer = await (asking() ? count(wanted) : core.get(query(wanted), aborter.signal));
+      if (serial !== state.serial) return;
+      take(answer);
+      if (asking() && !answer.scope.complete) await countAll(wanted);
     } catch (error) {
-      if (!core.isAbort(error) && gen === core.gen) ig.setText(ui.axis, 'The histogram cannot be shown: ' + error.message);
+      if (!core.isAbort(error) && serial === state.serial) failed(error);
     } finally {
-      if (gen === core.gen) {
+      if (serial === state.serial) {
+        state.took = performance.now() - begun;
         state.loading = false;
         plan();
       }
     }
   }
+  function failed(error) {
+    const status = error.problem && error.problem.status;
+    if (status === 503 && state.buckets.length > 0) return;
+    if (status === 400) {
+      state.buckets = state.buckets.map((bucket) => ({ ...bucket, events: 0, split: {} }));
+      paint();
+    } else ig.setText(ui.axis, 'The histogram cannot be shown: ' + error.message);
+  }
 
   const looked = () => core.shown && core.tab === 'events' && document.visibilityState === 'visible';
   function plan() {
     clearTimeout(state.timer);
-    if (!core.session || core.ended()) return;
-    state.timer = setTimeout(() => (looked() ? load() : plan()), state.step <= 2 ? FAST_MS : SLOW_MS);
+    const past = state.zoom && state.zoom.to < Date.now() / 1000;
+    if (!core.session || core.ended() || past) return;
+    const wait = Math.max(state.step <= 2 ? FAST_MS : SLOW_MS, state.took * REST);
+    state.timer = setTimeout(() => (looked() ? load() : plan()), wait);
   }
 
   /* ---------------------------------------------------------------- painting */
 
+  /* Bars on top of bars: `heights(i)` answers what to draw in bar i as [path, from the bottom, height]. */
   function paint() {
     const n = state.buckets.length || 1;
     const w = 1000 / n;
-    const gap = Math.min(w * 0.3, 1.4);
-    const top = Math.max(1, ...state.buckets.map((b) => b.events + b.lost));
-    let bars = '', lost = '';
+    const wide = (w - Math.min(w * 0.3, 1.4)).toFixed(2);
+    const most = Math.max(1, ...state.buckets.map((b) => b.events));
+    const top = Math.max(1, ...state.buckets.map((b) => b.events + Math.min(b.lost, asking() ? most : b.lost)));
+    const high = (n, least) => Math.max(least, (n / top) * (HEIGHT - 2));
+    const values = core.asked.split ? state.values : [];
+    const parts = values.map(() => ''), ours = writerTimes();
+    let bars = '', lost = '', lostOurs = '';
+    const box = (x, y, h) => 'M' + x + ' ' + y.toFixed(1) + 'v' + (-h).toFixed(1) + 'h' + wide + 'v' + h.toFixed(1) + 'z';
     state.buckets.forEach((bucket, i) => {
-      const x = (i * w).toFixed(2), width = (w - gap).toFixed(2);
-      const high = bucket.events ? Math.max(2, (bucket.events / top) * (HEIGHT - 2)) : 0;
-      if (high) bars += 'M' + x + ' ' + HEIGHT + 'v' + (-high).toFixed(1) + 'h' + width + 'V' + HEIGHT + 'z';
+      const x = (i * w).toFixed(2);
+      let y = HEIGHT, rest = bucket.events;
+      values.forEach((value, k) => {
+        const count = (bucket.split && bucket.split[value]) || 0;
+        if (!count) return;
+        rest -= count;
+        const h = high(count, 0.6);
+        parts[k] += box(x, y, h);
+        y -= h;
+      });
+      if (rest > 0) {
+        const h = high(rest, values.length > 0 ? 0.6 : 2);
+        bars += box(x, y, h);
+        y -= h;
+      }
       if (!bucket.lost) return;
-      const more = Math.max(3, (bucket.lost / top) * (HEIGHT - 2));
-      const foot = Math.max(more, HEIGHT - high);
-      lost += 'M' + x + ' ' + foot.toFixed(1) + 'v' + (-more).toFixed(1) + 'h' + width + 'v' + more.toFixed(1) + 'z';
+      const more = Math.min(high(bucket.lost, 3), HEIGHT - 2);
+      const one = box(x, Math.max(more, y), more);
+      if (ours.some(([from, to]) => from < seconds(bucket.to) && to >= seconds(bucket.from))) lostOurs += one;
+      else lost += one;
     });
     ui.bars.setAttribute('d', bars);
+    ui.bars.style.fill = values.length > 0 ? 'var(--c8)' : '';
     ui.lost.setAttribute('d', lost);
+    ui.ours.setAttribute('d', lostOurs);
+    ui.split.replaceChildren(...values.map((value, k) => ig.svg('path', { d: parts[k], fill: view.histbar.color(value) })));
     paintGaps();
     paintMark();
     paintAxis(n);
+    view.brush.paint();
+    view.histbar.paint();
     ui.plot.setAttribute('aria-valuemax', String(n - 1));
     ui.root.classList.remove('s-wait');
-    if (state.at >= 0) point(state.at);
+    view.brush.again();
   }
+  /* What igdash itself lost is red, what was lost before it amber. */
+  const writerTimes = () => ((core.losses && core.losses.losses) || []).filter((loss) => loss.cause === 'writer').map((loss) => [seconds(loss.from), seconds(loss.to)]);
 
   /* Windows in which nobody can say how many were lost. */
   function paintGaps() {
@@ -157,74 +260,61 @@
     return every >= 60 ? ig.fmt.clock(s * 1000).slice(0, 5) : ig.fmt.clock(s * 1000);
   }
 
-  /* ---------------------------------------------------------------- pointing and jumping */
+  /* ---------------------------------------------------------------- nearer and farther */
 
-  function indexAt(event) {
-    const box = ui.plot.getBoundingClientRect();
-    const i = Math.floor(((event.clientX - box.left) / box.width) * state.buckets.length);
-    return i >= 0 && i < state.buckets.length ? i : -1;
+  function renew() {
+    aborter.abort();
+    aborter = new AbortController();
+    clearTimeout(state.timer);
+    state.serial += 1;
+    state.loading = false;
+    core.quiet(load());
   }
-
-  function words(bucket) {
-    const lost = bucket.lost > 0 ? ', ' + ig.fmt.count(bucket.lost) + ' lost' : '';
-    return ig.fmt.clock(bucket.from) + '–' + ig.fmt.clock(bucket.to) + ': ' + ig.fmt.count(bucket.events) + (bucket.events === 1 ? ' event' : ' events') + lost;
+  /* Show only this part of time (s); null = the whole life. */
+  function zoom(part) {
+    const life = span();
+    const whole = part && !life.strays && part.from <= life.from && part.to >= life.to;
+    state.zoom = part && !whole && part.to - part.from >= 0.01 ? part : null;
+    renew();
   }
-
-  function point(i) {
-    state.at = i;
-    const bucket = state.buckets[i];
-    ui.tip.hidden = !bucket;
-    ui.here.setAttribute('width', bucket ? 1000 / state.buckets.length : 0);
-    if (!bucket) return;
-    ui.here.setAttribute('x', (i * 1000) / state.buckets.length);
-    const parts = [ig.el('b', {}, ig.fmt.clock(bucket.from) + ' – ' + ig.fmt.clock(bucket.to)), ig.fmt.count(bucket.events) + (bucket.events === 1 ? ' event' : ' events')];
-    if (bucket.lost > 0) parts.push(ig.el('span', { class: 't-warn' }, ig.fmt.count(bucket.lost) + ' lost'));
-    ui.tip.replaceChildren(...parts);
-    const x = ((i + 0.5) / state.buckets.length) * ui.plot.clientWidth;
-    ui.tip.style.left = Math.min(Math.max(x, 70), ui.plot.clientWidth - 70) + 'px';
-    ui.plot.setAttribute('aria-valuenow', String(i));
-    ui.plot.setAttribute('aria-valuetext', words(bucket));
-  }
-
-  function onKey(event) {
-    const last = state.buckets.length - 1;
-    const step = { ArrowRight: 1, ArrowLeft: -1, PageUp: -10, PageDown: 10 }[event.key];
-    if (step) point(Math.min(last, Math.max(0, (state.at < 0 ? last : state.at) + step)));
-    else if (event.key === 'Enter' || event.key === ' ') jump(state.at);
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  }
-
-  async function jump(i) {
-    const bucket = state.buckets[i];
-    if (!bucket) return;
-    try {
-      await view.showTime(bucket.from);
-    } catch (error) {
-      if (!core.isAbort(error)) ig.toast('Could not go there: ' + error.message, 'err');
-    }
+  function zoomOut() {
+    if (!state.zoom) return;
+    const more = state.zoom.to - state.zoom.from;
+    zoom({ from: state.zoom.from - more, to: state.zoom.to + more });
   }
 
   function onOpen() {
     clearTimeout(state.timer);
-    Object.assign(state, { buckets: [], loading: false, at: -1 });
+    aborter.abort();
+    aborter = new AbortController();
+    Object.assign(state, { buckets: [], loading: false, at: -1, zoom: null, values: [], scope: null, parts: null, took: 0, serial: state.serial + 1 });
     ui.root.classList.add('s-wait');
     ui.tip.hidden = true;
-    for (const path of [ui.bars, ui.lost, ui.gaps, ui.mark]) path.setAttribute('d', '');
+    for (const path of [ui.bars, ui.lost, ui.ours, ui.gaps, ui.mark, ui.outside, ui.brush, ui.edges]) path.setAttribute('d', '');
+    ui.split.replaceChildren();
     ui.axis.replaceChildren();
+    view.brush.reset();
   }
 
-  view.histogram = { load: load, mark: () => ui && paintMark() };
+  function onAsked(changed) {
+    if (changed.includes('filter') || changed.includes('split')) renew();
+    else if (changed.includes('from') || changed.includes('to')) {
+      view.brush.paint();
+      view.histbar.paint();
+    }
+  }
+
+  view.histogram = { load: load, mark: () => ui && paintMark(), zoom: zoom, zoomOut: zoomOut, rfc: rfc, seconds: seconds, height: HEIGHT };
 
   ig.ready(() => {
     build();
     core.on('open', onOpen);
+    core.on('asked', onAsked);
     core.on('painted', () => core.quiet(load()));
     core.on('losses', () => state.buckets.length > 0 && paintGaps());
     core.on('session', () => { if (core.ended() && state.buckets.length > 0) core.quiet(load()); });
     core.on('tab', (name) => { if (name === 'events' && core.session) core.quiet(load()); });
-    core.on('close', () => clearTimeout(state.timer));
+    core.on('close', () => { clearTimeout(state.timer); aborter.abort(); });
     document.addEventListener('visibilitychange', () => { if (looked()) core.quiet(load()); });
   });
 })();

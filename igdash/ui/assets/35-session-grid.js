@@ -1,7 +1,8 @@
 /* The event grid: one AG Grid for the life of the page, filled by our own datasource. Row i of a
    stream is the event `head - i`: `head` moves with the committed high-water mark while following and
    stands still while somebody reads, so nothing moves under the reader's eyes. Rows are kept by seq;
-   a live update fetches only what is new on screen, one request in flight, four a second at most. */
+   a live update fetches only what is new on screen, one request in flight, four a second at most.
+   With a filter, a range or an order the rows are those of a question (35-session-asked.js). */
 (function () {
   'use strict';
   const ig = window.igdash;
@@ -10,11 +11,13 @@
   const text = view.text;
   const columns = view.columns;
   const BLOCK = 100, KEEP = 4000, PULL_MS = 250, RETRY_MS = 2000, TOP_PX = 2, NEWEST = 9007199254740991;
+  /* `found`: the rows of a question, null = the whole stream. `picked`: seqs chosen together. */
   const g = {
     api: null, gen: 0, ready: false, head: 0, first: 1, latest: 0, atTop: true, paused: false, selected: null, mark: 0,
-    rows: new Map(), ticks: null, list: [], chosen: null, pulling: false, timer: 0, pulled: 0, answered: 0,
+    rows: new Map(), ticks: null, found: null, list: [], chosen: null, pulling: false, timer: 0, pulled: 0, answered: 0,
+    picked: new Set(), news: null, error: null,
   };
-  let api = null, applied = '';
+  let api = null;
 
   /* ---------------------------------------------------------------- rows by seq */
 
@@ -32,9 +35,9 @@
     }
   }
 
-  async function fetchPage(query) {
+  async function fetchPage(query, signal) {
     const begun = performance.now();
-    const page = text.page(await core.text('/events?' + query));
+    const page = text.page(await core.text('/events?' + query, signal));
     g.answered = performance.now() - begun;
     g.first = page.first || 1;
     g.latest = Math.max(g.latest, page.last);
@@ -42,9 +45,19 @@
     return page;
   }
 
-  const total = () => (g.ticks ? g.ticks.length : Math.max(0, g.head - g.first + 1));
-  const at = (index) => (g.ticks ? g.sorted[index] : g.rows.get(g.head - index));
-  const indexOf = (seq) => (g.ticks ? g.sorted.findIndex((row) => row.seq === seq) : g.head - seq);
+  function total() {
+    if (g.ticks) return g.sorted.length;
+    return g.found ? g.found.total : Math.max(0, g.head - g.first + 1);
+  }
+  function at(index) {
+    if (g.ticks) return g.sorted[index];
+    return g.found ? g.found.at(index) : g.rows.get(g.head - index);
+  }
+  /* Where `seq` is; negative = not among the rows (of a question: not among those read so far). */
+  function indexOf(seq) {
+    if (g.ticks) return g.sorted.findIndex((row) => row.seq === seq);
+    return g.found ? g.found.indexOf(seq) : g.head - seq;
+  }
 
   function slice(start, end) {
     const rows = [];
@@ -58,7 +71,11 @@
 
   /* Answer the grid. `head` may move while a page is on its way: then look again, with the new one. */
   async function serve(params, gen) {
-    if (g.ticks) g.sorted = columns.sort(g.ticks, g.list, params.sortModel);
+    if (g.found) {
+      await view.asked.serve(params);
+      return;
+    }
+    if (g.ticks) g.sorted = view.ticks.cut(columns.sort(g.ticks, g.list, params.sortModel));
     for (let tries = 0; tries < 5; tries += 1) {
       const rows = slice(params.startRow, params.endRow);
       if (rows) {
@@ -99,7 +116,7 @@
   function trouble(error) {
     const box = ig.$('session-trouble');
     box.replaceChildren(ig.icon('warn'), ig.el('span', {}, 'Events could not be read: ' + error.message),
-      ig.el('button', { class: 'btn s', type: 'button', on: { click: () => { box.hidden = true; renew(); } } }, 'Try again'));
+      ig.el('button', { class: 'btn s', type: 'button', on: { click: () => { box.hidden = true; if (g.found) view.asked.begin(); else renew(); } } }, 'Try again'));
     box.hidden = false;
   }
 
@@ -110,31 +127,37 @@
 
   /* ---------------------------------------------------------------- following and holding still */
 
-  const following = () => g.atTop && !g.paused && g.selected === null;
+  const following = () => g.atTop && !g.paused && g.selected === null && g.picked.size === 0 && (!g.found || view.asked.live());
+  /* The newest event that the rows are about. */
+  const head = () => (g.found ? g.found.head : g.head);
   const looked = () => core.shown && core.tab === 'events' && document.visibilityState === 'visible';
 
   function advance() {
     view.status.paint();
-    if (g.ticks || !g.ready || !following() || !looked() || g.latest <= g.head || g.pulling || g.timer) return;
+    if (g.ticks || !g.ready || !following() || !looked() || g.latest <= head() || g.pulling || g.timer) return;
     const wait = g.pulled + PULL_MS - performance.now();
     if (wait > 0) {
       g.timer = setTimeout(() => { g.timer = 0; advance(); }, wait);
       return;
     }
-    core.quiet(pull());
+    core.quiet(pull(g.found ? view.asked.pull : pullStream));
   }
 
   /* Bring the newest rows in. Those that are not new are still here, by seq. */
-  async function pull() {
+  async function pullStream() {
+    const gen = g.gen;
+    const want = Math.min(BLOCK, g.latest - g.head);
+    const page = await fetchPage('before=' + (g.latest + 1) + '&limit=' + want);
+    if (gen !== g.gen || g.found || !following() || page.events.length === 0) return;
+    g.head = page.events[page.events.length - 1].seq;
+    api.refreshInfiniteCache();
+  }
+  async function pull(how) {
     const gen = g.gen;
     g.pulling = true;
     g.pulled = performance.now();
     try {
-      const want = Math.min(BLOCK, g.latest - g.head);
-      const page = await fetchPage('before=' + (g.latest + 1) + '&limit=' + want);
-      if (gen !== g.gen || !following() || page.events.length === 0) return;
-      g.head = page.events[page.events.length - 1].seq;
-      api.refreshInfiniteCache();
+      await how();
     } catch (error) {
       g.pulled += RETRY_MS;
       throw error;
@@ -151,8 +174,13 @@
     const gen = g.gen;
     g.paused = false;
     if (g.selected !== null) select(null);
+    view.picks.clear();
     if (g.ticks) {
       core.emit('live');
+      return;
+    }
+    if (g.found) {
+      await view.asked.goLive();
       return;
     }
     if (g.latest > g.head) {
@@ -170,10 +198,11 @@
   function toggle() {
     if ((g.ticks ? view.ticks.following() : following()) && !core.ended()) {
       g.paused = true;
-      g.mark = g.head;
+      g.mark = head();
       if (g.ticks) core.emit('hold');
       view.status.paint();
-    } else core.quiet(goLive());
+    } else if (g.found && !view.asked.live()) core.ask({ sort: null, to: null });
+    else core.quiet(goLive());
   }
 
   function onScroll(event) {
@@ -181,14 +210,15 @@
     const top = event.top <= TOP_PX;
     if (top !== g.atTop) {
       g.atTop = top;
-      if (!top) g.mark = g.head;
-      else if (!g.paused && g.selected === null && g.latest > g.head) core.quiet(goLive());
+      if (!top) g.mark = head();
+      else if (following() && g.latest > head()) core.quiet(goLive());
     }
     view.status.paint();
   }
 
   /* Hold still with `seq` in sight. Moves `head` only when the event lies beyond it. */
   async function show(seq) {
+    if (g.found) return view.asked.show(seq);
     const gen = g.gen;
     if (seq > g.head) {
       if (seq > g.latest) return false;
@@ -198,10 +228,13 @@
       api.setRowCount(total(), true);
       renew();
     }
-    api.ensureIndexVisible(indexOf(seq), 'middle');
+    reveal(indexOf(seq));
+    return true;
+  }
+  function reveal(index) {
+    api.ensureIndexVisible(index, 'middle');
     g.atTop = api.getVerticalPixelRange().top <= TOP_PX;
     view.status.paint();
-    return true;
   }
 
   /* ---------------------------------------------------------------- selecting */
@@ -209,17 +242,21 @@
   function select(seq) {
     const before = g.selected;
     if (before === seq) return;
-    if (following()) g.mark = g.head;
+    if (following()) g.mark = head();
     g.selected = seq;
     ig.setParam('seq', seq);
-    const nodes = [before, seq].filter((one) => one !== null).map((one) => api.getDisplayedRowAtIndex(indexOf(one))).filter(Boolean);
-    if (nodes.length > 0) api.redrawRows({ rowNodes: nodes });
+    redraw([before, seq]);
     core.emit('select', seq);
     if (seq === null) {
-      if (g.atTop && !g.paused && !g.ticks && g.latest > g.head) core.quiet(goLive());
+      if (!g.ticks && following() && g.latest > head()) core.quiet(goLive());
     } else if (g.ticks) core.emit('hold');
     view.histogram.mark();
     view.status.paint();
+  }
+
+  function redraw(seqs) {
+    const nodes = seqs.filter((one) => one !== null).map(indexOf).filter((index) => index >= 0).map((index) => api.getDisplayedRowAtIndex(index)).filter(Boolean);
+    if (nodes.length > 0) api.redrawRows({ rowNodes: nodes });
   }
 
   /* One row down (+1, older) or up (-1, newer). */
@@ -227,6 +264,10 @@
     if (!g.ready || total() === 0) return;
     if (g.selected === null) {
       select(at(Math.max(0, api.getFirstDisplayedRowIndex())).seq);
+      return;
+    }
+    if (g.found) {
+      await view.asked.move(step);
       return;
     }
     const index = indexOf(g.selected) + step;
@@ -238,50 +279,6 @@
     select(row ? row.seq : g.head - next);
   }
 
-  /* ---------------------------------------------------------------- columns */
-
-  function setColumns(rows) {
-    const gadget = core.session.gadget;
-    const fields = core.fields && core.fields.length > 0 ? core.fields : columns.guess(rows);
-    g.list = columns.of(fields);
-    if (core.isArray()) g.list[0].shown = false;
-    g.chosen = columns.load(gadget);
-    applyColumns(rows);
-  }
-  function applyColumns(rows) {
-    const ids = columns.shown(g.list, g.chosen, rows || [...g.rows.values()].slice(-BLOCK));
-    g.shown = ids;
-    core.emit('columns');
-    /* Setting columns is the dearest step of a switch: another session of the same gadget keeps them. */
-    const key = JSON.stringify([core.session.gadget, core.isArray(), ids, g.chosen, g.list.length]);
-    if (key === applied && core.fields.length > 0) return;
-    applied = key;
-    const defs = ids.map((id) => columns.def(g.list.find((column) => column.id === id), g.chosen, core.isArray()));
-    api.setGridOption('columnDefs', defs);
-  }
-  function choose(shown) {
-    g.chosen = shown === null ? null : Object.assign({}, g.chosen, { shown: shown });
-    columns.save(core.session.gadget, g.chosen);
-    applyColumns();
-  }
-  /* Texts cut in the middle depend on the width. */
-  let fitting = 0;
-  function fit() {
-    cancelAnimationFrame(fitting);
-    fitting = requestAnimationFrame(() => api.refreshCells());
-  }
-  function remember(event) {
-    if (!event.finished || !core.session || !/^ui/.test(event.source || '')) return;
-    const state = api.getColumnState();
-    g.chosen = Object.assign({}, g.chosen, { shown: state.map((one) => one.colId) });
-    if (event.type === 'columnResized' && event.column) {
-      g.chosen.widths = Object.assign({}, g.chosen.widths, { [event.column.getColId()]: Math.round(event.column.getActualWidth()) });
-    }
-    g.shown = g.chosen.shown;
-    columns.save(core.session.gadget, g.chosen);
-    core.emit('columns');
-  }
-
   /* ---------------------------------------------------------------- opening a session */
 
   const root = () => ig.$('session-root');
@@ -291,12 +288,12 @@
     clearTimeout(g.timer);
     Object.assign(g, {
       gen: core.gen, ready: false, head: 0, first: 1, latest: 0, atTop: true, paused: false, selected: null, mark: 0, rows: new Map(),
-      ticks: null, sorted: [], pulling: false, timer: 0, pulled: 0, painted: false,
+      ticks: null, sorted: [], pulling: false, timer: 0, pulled: 0, painted: false, picked: new Set(), news: null, error: null, list: [],
     });
     root().classList.add('s-loading');
     delete root().dataset.painted;
     ig.$('session-trouble').hidden = true;
-    firstPage = fetchPage('before=' + NEWEST + '&limit=' + BLOCK);
+    firstPage = view.asked.open() || fetchPage('before=' + NEWEST + '&limit=' + BLOCK);
     firstPage.catch(() => {});
     view.status.paint();
   }
@@ -305,22 +302,29 @@
     const gen = g.gen;
     await attached;
     if (gen !== g.gen) return;
-    if (core.isArray()) g.ticks = [];
+    if (core.isArray()) {
+      g.ticks = [];
+      g.found = null;
+    }
     let page = { events: [] };
     try {
       page = await firstPage;
     } catch (error) {
       if (gen !== g.gen || core.isAbort(error)) return;
-      trouble(error);
+      if (!g.found) trouble(error);
     }
     if (gen !== g.gen) return;
     g.head = page.events.length > 0 ? page.events[page.events.length - 1].seq : 0;
     g.latest = Math.max(g.latest, g.head, Number(core.session.last_seq || 0));
     g.ready = true;
-    setColumns(page.events);
+    view.arrange.set(page.events);
     const seq = Number(core.route.params.get('seq')) || null;
     if (g.ticks) {
       core.emit('ticks');
+      return;
+    }
+    if (view.asked.wanted()) {
+      await view.asked.ready(seq);
       return;
     }
     restart();
@@ -362,35 +366,46 @@
     else core.quiet(Promise.resolve(g.ticks ? true : show(seq)).then((there) => there && select(seq)));
   }
 
+  /* The line between what was there when the reader stopped following and what came since. */
+  function isMark(seq, index) {
+    if (g.ticks || !(g.mark > 0) || g.mark >= head() || index === 0 || seq <= g.mark) return false;
+    if (!g.found) return seq === g.mark + 1;
+    const next = g.found.order === 'newest' && g.found.at(index + 1);
+    return Boolean(next) && next.seq <= g.mark;
+  }
+
   /* The wrapper installs a datasource of its own after its API can be had: ours must come later. */
   const attached = new Promise((resolve) => {
     ig.ready(async () => {
       api = g.api = await window.dash_ag_grid.getApiAsync('session-grid');
       while (!api.getGridOption('datasource')) await new Promise((next) => setTimeout(next, 10));
+      /* At once: theirs does not answer, and a second question to it would be the last one. */
+      api.setGridOption('datasource', { getRows: getRows });
       api.setGridOption('rowClassRules', {
         's-selected': (p) => Boolean(p.data) && p.data.seq === g.selected,
-        's-mark': (p) => Boolean(p.data) && !g.ticks && p.data.seq === g.mark + 1 && g.mark > 0 && g.mark < g.head && p.rowIndex > 0,
+        's-mark': (p) => Boolean(p.data) && isMark(p.data.seq, p.rowIndex),
+        's-picked': (p) => Boolean(p.data) && g.picked.has(p.data.seq),
         's-pending': (p) => !p.data,
       });
       api.addEventListener('bodyScroll', onScroll);
-      api.addEventListener('rowClicked', (e) => { if (e.data) select(e.data.seq === g.selected ? null : e.data.seq); });
-      api.addEventListener('columnResized', remember);
-      api.addEventListener('columnMoved', remember);
-      api.addEventListener('displayedColumnsWidthChanged', fit);
+      api.addEventListener('rowClicked', (e) => { if (e.data && !view.picks.click(e)) select(e.data.seq === g.selected ? null : e.data.seq); });
+      view.arrange.attach(api);
       api.addEventListener('viewportChanged', () => view.status.paint());
       resolve(api);
     });
   });
 
   view.grid = {
-    state: g, select: select, move: move, show: show, goLive: goLive, toggle: toggle, choose: choose, following: following,
-    looked: looked, total: total, at: at, indexOf: indexOf, fetchPage: fetchPage, renew: renew,
+    state: g, select: select, move: move, show: show, goLive: goLive, toggle: toggle, choose: (shown) => view.arrange.choose(shown), following: following,
+    looked: looked, total: total, at: at, indexOf: indexOf, fetchPage: fetchPage, renew: renew, restart: restart, advance: advance, reveal: reveal,
+    redraw: redraw, slice: slice, painted: painted, trouble: trouble, head: head, keep: keep,
+    colsParam: () => columns.toParam(g.chosen),
     selected: () => (g.selected === null ? null : g.rows.get(g.selected) || (g.ticks || []).find((row) => row.seq === g.selected) || null),
     range: () => (api ? [api.getFirstDisplayedRowIndex(), api.getLastDisplayedRowIndex()] : [0, -1]),
     /* The rows of a tick; the grid sorts them as its header says. */
     setTick(rows) {
       g.ticks = rows;
-      g.sorted = rows;
+      g.sorted = view.ticks.cut(rows);
       keep(rows);
       if (g.painted) api.refreshInfiniteCache();
       else restart();
@@ -399,9 +414,14 @@
 
   /* First event at or after a moment; in a tick gadget the tick that holds it. */
   view.showTime = async function (moment) {
-    const page = await fetchPage('from=' + encodeURIComponent(moment) + '&limit=1');
+    if (g.found && g.found.order === 'sorted') {
+      core.ask({ sort: null });
+      ig.toast('Shown in order of time again.', 'info');
+    }
+    const from = core.asked.from && Date.parse(core.asked.from) > Date.parse(moment) ? core.asked.from : moment;
+    const page = await fetchPage(g.ticks ? 'from=' + encodeURIComponent(moment) + '&limit=1' : core.where({ from: from, limit: 1 }));
     if (page.events.length === 0) {
-      ig.toast('No event at or after ' + ig.fmt.clock(moment) + '.', 'info');
+      ig.toast('No event ' + (core.asked.filter ? 'that matches ' : '') + 'at or after ' + ig.fmt.clock(moment) + '.', 'info');
       return;
     }
     const seq = page.events[0].seq;
@@ -416,7 +436,8 @@
     core.on('session', (session) => { onFrame({ last_seq: session.last_seq }); });
     core.on('tab', () => advance());
     core.on('params', onParams);
-    core.on('close', () => { g.gen = -1; g.ready = false; clearTimeout(g.timer); g.timer = 0; });
+    core.on('asked', (changed) => view.asked.onAsked(changed));
+    core.on('close', () => { g.gen = -1; g.ready = false; g.found = null; clearTimeout(g.timer); g.timer = 0; });
     document.addEventListener('visibilitychange', advance);
   });
 })();

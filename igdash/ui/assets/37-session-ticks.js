@@ -7,8 +7,9 @@
   const core = view.core;
   const text = view.text;
   const el = ig.el;
-  const POLL_MS = 1000;
-  const t = { total: 0, at: 0, follow: true, tick: null, timer: 0, asked: 0, loading: false, error: null };
+  const POLL_MS = 1000, TOPS = [10, 20, 50, 100];
+  /* `top`: show so many rows of a tick, the first in the order of the header; 0 = all. */
+  const t = { top: 0, total: 0, at: 0, follow: true, tick: null, timer: 0, asked: 0, loading: false, error: null };
   let ui = null;
 
   function build() {
@@ -18,8 +19,10 @@
     const newer = button('Newer tick', 'right', () => go(t.at + 1, true));
     const where = el('span', { class: 'mono' });
     const when = el('span', { class: 's-tick-time mono' });
-    ig.$('session-ticks').append(older, slider, newer, when, where);
-    ui = { root: ig.$('session-ticks'), slider: slider, older: older, newer: newer, where: where, when: when };
+    const top = el('select', { class: 's-top', 'aria-label': 'How many rows', on: { change: () => setTop(Number(top.value)) } },
+      el('option', { value: '0' }, 'All rows'), TOPS.map((n) => el('option', { value: String(n) }, 'Top ' + n)));
+    ig.$('session-ticks').append(older, slider, newer, when, where, top);
+    ui = { top: top, root: ig.$('session-ticks'), slider: slider, older: older, newer: newer, where: where, when: when };
   }
 
   const many = () => t.total > 1 || !core.ended();
@@ -50,7 +53,8 @@
     const stale = () => mine !== t.asked || gen !== core.gen;
     if (number < 1 || t.total === 0) return;
     try {
-      const parts = text.members(await core.text('/ticks/' + number));
+      const filter = core.asked.filter ? '?filter=' + encodeURIComponent(core.asked.filter) : '';
+      const parts = text.members(await core.text('/ticks/' + number + filter));
       if (stale()) return;
       t.tick = ig.parseExact(parts.tick);
       t.error = null;
@@ -131,6 +135,15 @@
     await load(low);
   }
 
+  function setTop(n) {
+    t.top = n;
+    ig.setParam('top', n || null);
+    ui.top.value = String(n);
+    if (view.grid.state.ticks !== null) view.grid.setTick(view.grid.state.ticks);
+    view.status.paint();
+  }
+  const readTop = (route) => (TOPS.includes(Number(route.params.get('top'))) ? Number(route.params.get('top')) : 0);
+
   /* ---------------------------------------------------------------- painting */
 
   function paint() {
@@ -151,21 +164,26 @@
   }
 
   function words() {
-    const n = view.grid.total();
-    const rows = ig.fmt.count(n) + (n === 1 ? ' row' : ' rows');
+    const n = view.grid.total(), matched = (view.grid.state.ticks || []).length;
+    const all = t.tick ? t.tick.events : matched;
+    const few = t.top > 0 && n < matched ? 'top ' + ig.fmt.count(n) + ' of ' + ig.fmt.count(matched) + (core.asked.sort ? ' by ' + view.arrange.sortLabel() : '') : ig.fmt.count(n);
+    const rows = few + (matched < all ? ' matching of ' + ig.fmt.count(all) : '') + (all === 1 ? ' row' : ' rows');
     return t.tick ? rows + ' in tick ' + ig.fmt.count(t.tick.tick) + (t.tick.node ? ' from ' + t.tick.node : '') : rows;
   }
 
   function nothing() {
+    const filter = core.asked.filter !== '' && t.tick && t.tick.events > 0;
+    if (filter) return ['No row of this tick matches', ig.fmt.count(t.tick.events) + (t.tick.events === 1 ? ' row was' : ' rows were') + ' reported then; none matches the filter.'];
     if (t.error) return ['This tick cannot be shown', t.error];
     if (t.total === 0) return view.status.nothing(core.session);
     return ['Nothing in this tick', 'The gadget reported at ' + (t.tick ? ig.fmt.time(t.tick.ts) : 'this moment') + ' that nothing happened in its interval. That is an answer too: ' + (t.follow ? 'the next one appears by itself.' : 'the slider shows the others.')];
   }
 
-  view.ticks = { following: () => t.follow && view.grid.state.selected === null && !core.ended(), many: many, words: words, nothing: nothing };
+  view.ticks = { following: () => t.follow && view.grid.state.selected === null && !core.ended(), many: many, words: words, nothing: nothing, cut: (rows) => (t.top > 0 ? rows.slice(0, t.top) : rows) };
 
   function onParams(route) {
     if (view.grid.state.ticks === null) return;
+    if (readTop(route) !== t.top) setTop(readTop(route));
     const wanted = Number(route.params.get('tick')) || 0;
     if (wanted >= 1 && wanted !== t.at) {
       t.follow = false;
@@ -186,7 +204,10 @@
       clearTimeout(t.timer);
       Object.assign(t, { total: 0, at: 0, follow: true, tick: null, asked: t.asked + 1, loading: false, error: null });
       ui.root.hidden = true;
+      t.top = readTop(core.route);
+      ui.top.value = String(t.top);
     });
+    core.on('asked', (changed) => { if (changed.includes('filter') && view.grid.state.ticks !== null && t.at > 0) core.quiet(load(t.at)); });
     core.on('ticks', () => core.quiet(start()));
     core.on('live', resume);
     core.on('hold', () => { t.follow = false; ig.setParam('tick', t.at || null); paint(); });

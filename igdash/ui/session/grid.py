@@ -28,6 +28,7 @@ class Ids(StrEnum):
     CHIP = "session-chip"
     EMPTY = "session-empty"
     FOLLOW = "session-follow"
+    WHEN = "session-when"
     COLUMNS = "session-columns"
     COLUMNS_COUNT = "session-columns-count"
     STRIP = "session-strip"
@@ -91,6 +92,14 @@ def tools() -> Component:
     """Return the column menu's and the follow button."""
     return html.Div(
         [
+            html.Button(
+                icon("clock"),
+                id=Ids.WHEN,
+                className="btn icon",
+                type="button",
+                title="Jump to a time (g t)",
+                **aria(label="Jump to a time"),
+            ),
             html.Button(
                 [icon("columns"), "Columns ", html.Span(id=Ids.COLUMNS_COUNT, className="muted")],
                 id=Ids.COLUMNS,
