@@ -34,7 +34,7 @@ from igdash.sources.catalogue import load_catalogue
 from igdash.store import Reader, open_reader, open_writer, stats
 from tests.support.seed import lines_of, seed
 
-HEAVY = 5
+HEAVY = 3
 LIGHT = 60
 QUICK_MS = 200
 COMMITS_PER_S = 10
