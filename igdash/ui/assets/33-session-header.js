@@ -78,9 +78,13 @@
   }
   view.menu = menu;
 
+  /* With a filter or a range: what matches first, and everything all the same. */
   function exports() {
-    return FORMATS.map(([name, query, what]) => el('a', { href: core.url('/export?' + query), download: '', class: 's-format' },
+    const where = core.where();
+    const list = (more) => FORMATS.map(([name, query, what]) => el('a', { href: core.url('/export?' + query + more), download: '', class: 's-format' },
       el('span', {}, name), el('span', { class: 'faint' }, what)));
+    if (where === '') return list('');
+    return [el('div', { class: 's-export-part' }, 'What matches'), ...list('&' + where), el('div', { class: 's-export-part' }, 'The whole session'), ...list('')];
   }
 
   /* ---------------------------------------------------------------- doing things */

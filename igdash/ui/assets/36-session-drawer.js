@@ -89,15 +89,15 @@
       if (title) list.append(el('div', { class: 's-kv-title' }, el('dt', {}, title), el('dd', {})));
       list.append(...rows.map(([name, value]) => pair(name, value)));
     }
-    return [list];
+    return [list, view.eventTools(row)].filter(Boolean);
   }
 
   function pair(name, value, exact) {
     const empty = value === '';
     const tone = name === 'error' && !empty ? 't-err' : empty ? 'faint' : null;
     return el('div', {}, el('dt', { title: name }, name),
-      el('dd', { class: tone }, el('span', {}, empty ? '–' : value),
-        empty ? null : el('button', { class: 's-copy', type: 'button', 'aria-label': 'Copy ' + name, title: 'Copy', on: { click: () => view.copy(exact || value, name) } }, ig.icon('copy'))));
+      el('dd', { class: tone }, el('span', {}, empty ? '–' : value), el('div', { class: 'f-tools' },
+        view.valueTools(name, row), empty ? null : el('button', { class: 's-copy', type: 'button', 'aria-label': 'Copy ' + name, title: 'Copy', on: { click: () => view.copy(exact || value, name) } }, ig.icon('copy')))));
   }
 
   ig.ready(() => {

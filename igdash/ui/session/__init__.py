@@ -1,7 +1,7 @@
 """The session view: the screen operators live in. One file per region, each with its own ids.
 
 Layouts hold the persistent parts; what moves is written by `assets/30-session-text.js` …
-`39-session-info.js` over the REST interface and the page's socket. Rows never pass through a Dash
+`54-session-values.js` over the REST interface and the page's socket. Rows never pass through a Dash
 property: at 5,000 events a second that loses frames, and a callback would cost a round trip.
 """
 
@@ -14,7 +14,17 @@ from dash import Dash, html
 from dash.development.base_component import Component
 
 from igdash.ui.markup import aria, data
-from igdash.ui.session import drawer, grid, header, histogram, info, records, ticks
+from igdash.ui.session import (
+    drawer,
+    fields,
+    filterbar,
+    grid,
+    header,
+    histogram,
+    info,
+    records,
+    ticks,
+)
 
 if TYPE_CHECKING:
     from igdash.services.web import WebServices
@@ -29,15 +39,20 @@ def layout(services: WebServices) -> Component:  # noqa: ARG001
     return html.Div(
         [
             header.layout(),
-            _tab_row(),
+            header.tabs(),
             _panel(
                 "events",
                 "Events",
                 [
+                    filterbar.layout(grid.tools()),
                     histogram.layout(),
                     ticks.layout(),
                     grid.notices(),
-                    html.Div([grid.layout(), drawer.layout()], id=SPLIT, className="s-split"),
+                    html.Div(
+                        [fields.layout(), grid.layout(), drawer.layout()],
+                        id=SPLIT,
+                        className="s-split",
+                    ),
                     grid.status(),
                 ],
             ),
@@ -54,10 +69,6 @@ def layout(services: WebServices) -> Component:  # noqa: ARG001
 
 def register(app: Dash, services: WebServices) -> None:
     """Add the view's callbacks: none, see the module's reason."""
-
-
-def _tab_row() -> Component:
-    return html.Div([header.tabs(), grid.tools()], className="s-tabrow")
 
 
 def _panel(name: str, label: str, content: Component | Sequence[Component]) -> Component:

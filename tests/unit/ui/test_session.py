@@ -9,10 +9,10 @@ from typing import Any, cast
 from dash.development.base_component import Component
 
 from igdash.ui import session
-from igdash.ui.session import grid, header
+from igdash.ui.session import filterbar, grid, header
 
 ASSETS = Path(session.__file__).parents[1] / "assets"
-SCRIPTS = sorted(ASSETS.glob("3[0-9]-session*.js"))
+SCRIPTS = sorted(ASSETS.glob("[35][0-9]-session*.js"))
 
 
 def parts() -> list[Any]:
@@ -27,7 +27,7 @@ def ids() -> list[str]:
 def test_ids_are_there_once() -> None:
     found = ids()
     assert len(found) == len(set(found))
-    assert {*header.Ids, *grid.Ids} <= set(found)
+    assert {*header.Ids, *grid.Ids, *filterbar.Ids} <= set(found)
 
 
 def test_scripts_write_only_into_parts_that_are_there() -> None:
