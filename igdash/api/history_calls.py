@@ -48,6 +48,7 @@ def malformed(services: WebServices, call: Call) -> s.MalformedListOut:
 def fields(services: WebServices, call: Call) -> s.FieldsOut:
     """Answer the fields of the session's gadget."""
     found = services.history.fields(session_of(services, call))
+    services.queries.warm()
     return s.FieldsOut(sources=[shapes.source(one) for one in found])
 
 

@@ -110,7 +110,7 @@ def install(app: Flask) -> None:
 def as_problem(error: IgdashError) -> Problem:
     """Return what is said about an error."""
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
-    if status >= 500:
+    if status >= 500 and not isinstance(error, QueryCancelled):
         log.warning("%s %s: %s", request.method, request.path, error)
     detail = str(error) or (type(error).__doc__ or "").partition("\n")[0]
     if isinstance(error, InvalidSpec):

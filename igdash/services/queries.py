@@ -75,6 +75,9 @@ class Backend(Protocol):
         Raises `QueryBusy`, `QueryCancelled` once `gone()`, `StoreError`, and what `Answerer` does.
         """
 
+    def warm(self) -> None:
+        """Get ready for a first question. Does not wait."""
+
     def close(self) -> None:
         """End what runs. Safe to call twice."""
 
@@ -88,6 +91,9 @@ class Here:
     def ask(self, ask: Ask, gone: IsGone) -> Iterator[Reply]:
         """Yield the answer."""
         yield self.answerer.answer(ask, gone, lambda _scope: None)
+
+    def warm(self) -> None:
+        """Be ready already."""
 
     def close(self) -> None:
         """Nothing to end."""
@@ -103,6 +109,10 @@ class Workers:
         """Yield news, at last the answer."""
         for said in self.pool.ask(encode_ask(ask), seconds=ask.seconds, gone=gone):
             yield read_answer(ask, said.text) if said.final else read_news(said.text)
+
+    def warm(self) -> None:
+        """Start a worker unless there is one."""
+        self.pool.warm()
 
     def close(self) -> None:
         """End all workers."""
@@ -120,6 +130,10 @@ class Queries:
     def close(self) -> None:
         """End the questions that run. Safe to call twice."""
         self.backend.close()
+
+    def warm(self) -> None:
+        """Get ready: somebody looks at a session and may ask something soon. Does not wait."""
+        self.backend.warm()
 
     # ------------------------------------------------------------ reading what was typed
 

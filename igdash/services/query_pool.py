@@ -35,8 +35,8 @@ IsGone = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolLimits:
-    """`workers` processes; `waiting` more questions may wait, each `wait` s at most. A question of
-    more than `long` s is a long one. A worker gets `start` s to begin, and `grace` s on top of a
+    """`workers` processes; `waiting` more questions may wait, each `wait` s at most, a long one as
+    long as it may take itself. A question of more than `long` s is a long one. A worker gets `start` s to begin, and `grace` s on top of a
     question's own time before it is killed; `mercy` s to stop when told to."""
 
     workers: int = 2
@@ -85,11 +85,19 @@ class Pool:
         the worker failed. Closing the iterator takes the question back.
         """
         long = seconds > self.limits.long
-        worker = self._take(gone, long=long)
+        patience = max(seconds, self.limits.wait) if long else self.limits.wait
+        worker = self._take(gone, patience, long=long)
         try:
             yield from worker.ask(question, seconds + self.limits.grace, gone)
         finally:
             self._give(worker, long=long)
+
+    def warm(self) -> None:
+        """Start a worker unless there is one: it begins while the first question is being typed."""
+        if self.pids():
+            return
+        with contextlib.suppress(QueryBusy):
+            self._give(self._take(lambda: False, 0.0, long=False), long=False)
 
     def pids(self) -> tuple[int, ...]:
         """Return the processes there are now."""
@@ -110,8 +118,8 @@ class Pool:
 
     # ------------------------------------------------------------ who is free
 
-    def _take(self, gone: IsGone, *, long: bool) -> _Worker:
-        worker = self._free(gone, long=long)
+    def _take(self, gone: IsGone, patience: float, *, long: bool) -> _Worker:
+        worker = self._free(gone, patience, long=long)
         if worker is not None:
             return worker
         try:
@@ -122,7 +130,7 @@ class Pool:
         self._started(worker, long=long)
         return worker
 
-    def _free(self, gone: IsGone, *, long: bool) -> _Worker | None:
+    def _free(self, gone: IsGone, patience: float, *, long: bool) -> _Worker | None:
         """Return an idle worker, or None when one is to be started; wait for either."""
         with self._changed:
             if self._waiting >= self.limits.waiting and not self._room(long):
@@ -130,7 +138,7 @@ class Pool:
                     f"{len(self._busy)} questions are being answered and {self._waiting} wait;"
                     " try again in a moment"
                 )
-            self._wait_for_room(gone, long)
+            self._wait_for_room(gone, patience, long=long)
             self._long += long
             while self._idle:
                 worker = self._idle.pop()
@@ -141,15 +149,15 @@ class Pool:
             self._starting += 1
             return None
 
-    def _wait_for_room(self, gone: IsGone, long: bool) -> None:
-        until = time.monotonic() + self.limits.wait
+    def _wait_for_room(self, gone: IsGone, patience: float, *, long: bool) -> None:
+        until = time.monotonic() + patience
         self._waiting += 1
         try:
             while not self._room(long):
                 if gone():
                     raise QueryCancelled("the client has left")
                 if time.monotonic() > until:
-                    raise QueryBusy(f"nobody was free for {self.limits.wait:.0f} s; try again")
+                    raise QueryBusy(f"nobody was free for {patience:.0f} s; try again")
                 self._changed.wait(LOOK)
         finally:
             self._waiting -= 1

@@ -156,6 +156,22 @@ def test_a_csv_has_a_column_per_field_and_loses_nothing(side: Web) -> None:
     assert row["other"] == '{"unheard_of":{"deep":[1,2.50,"x"]}}'
 
 
+def test_a_filter_leaves_the_matching_rows_of_arrays(side: Web) -> None:
+    id_ = side.session("top_tcp")
+    rows = [json.dumps({"pid": n}) for n in range(1, 8)]
+    ticks = [
+        NewTick(ts=now_ns(), node="n", source="tcp", first=first, events=events)
+        for first, events in ((0, 3), (3, 0), (3, 2), (5, 2))
+    ]
+    side.control.add(id_, rows, ticks=ticks)
+    plain = _export(side, id_, "plain=true&filter=pid%20in%20(2,3,7)")
+    assert plain == b'[{"pid": 2},{"pid": 3}]\n[{"pid": 7}]\n'
+    assert _export(side, id_, "plain=true&filter=pid%20=%2099") == b""
+    table = list(csv.reader(io.StringIO(_export(side, id_, "format=csv&filter=pid=2").decode())))
+    assert len(table) == 2
+    assert "2" in table[1]
+
+
 @pytest.mark.parametrize(
     ("query", "name"),
     [

@@ -15,9 +15,11 @@ import pytest
 import websocket
 
 from igdash.api.options import WebOptions
+from igdash.domain.errors import QueryBusy
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.sessions import SessionId, SessionState
 from igdash.domain.times import now_ns
+from igdash.services import picked
 from tests.support.stores import Store
 from tests.support.waiting import wait_until
 from tests.support.web import Client, Web, get, served, web
@@ -165,6 +167,63 @@ def test_losses_and_states_arrive(side: Web, address: str) -> None:
     assert (second["count"], second["total"]) == (8, 8)
     side.control.end(id_, SessionState.STOPPING)
     assert client.until("state")["state"] == "stopping"
+
+
+def _numbered(first: int, last: int) -> list[str]:
+    return [json.dumps({"proc": {"pid": n}}) for n in range(first, last + 1)]
+
+
+def _picked(client: Client, last: int) -> list[int]:
+    """Return what comes until everything up to `last` was looked at."""
+    seen: list[int] = []
+    looked = 0
+    while looked < last:
+        message = client.until("events")
+        assert message["last_seq"] > looked
+        looked = message["last_seq"]
+        seen += [event["data"]["proc"]["pid"] for event in message["events"]]
+    return seen
+
+
+def test_a_filter_picks_events_and_says_how_far_it_looked(side: Web, address: str) -> None:
+    id_ = side.session()
+    side.control.add(id_, _numbered(1, 1_200))
+    client = Client(
+        address, f"/api/sessions/{id_}/ws?after=0&filter=pid%20in%20(7,%201150,%201201)"
+    )
+    client.until("hello")
+    assert _picked(client, 1_200) == [7, 1150]
+    side.control.add(id_, _numbered(1_201, 1_203))
+    assert _picked(client, 1_203) == [1201]
+    side.control.add(id_, _numbered(1_204, 1_206))
+    assert _picked(client, 1_206) == []
+    side.control.end(id_, SessionState.STOPPED)
+    assert client.closed()[0] == 1000
+
+
+def test_who_is_far_behind_is_served_by_the_workers(
+    side: Web, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """… and by this process when those are busy: the same events either way."""
+    monkeypatch.setattr(picked, "BEHIND", 100)
+    monkeypatch.setattr(picked, "LIMIT", 7)
+    answer, asked = type(side.services.queries).answer, []
+
+    def counted(self: Any, ask: Any, *more: Any) -> Any:
+        asked.append(ask)
+        if len(asked) % 3 == 0:
+            raise QueryBusy("busy")
+        return answer(self, ask, *more)
+
+    monkeypatch.setattr(type(side.services.queries), "answer", counted)
+    id_ = side.session()
+    side.control.add(id_, _numbered(1, 2_000))
+    client = Client(
+        address, f"/api/sessions/{id_}/ws?after=0&filter=pid%20%3E%201900%20or%20pid%20%3C%2050"
+    )
+    client.until("hello")
+    assert _picked(client, 2_000) == [*range(1, 50), *range(1_901, 2_001)]
+    assert asked
 
 
 def test_without_news_the_store_is_looked_at(side: Web, address: str) -> None:

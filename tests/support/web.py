@@ -36,6 +36,7 @@ from igdash.domain.sessions import (
 )
 from igdash.domain.threads import spawn
 from igdash.domain.times import now_ns
+from igdash.services.queries import Backend
 from igdash.services.web import WebServices, make_web_services
 from igdash.sources.catalogue import load_catalogue
 from igdash.store import open_reader, open_writer, upgrade
@@ -275,9 +276,13 @@ class Web:
 
 @contextmanager
 def web(
-    url: str, options: WebOptions | None = None, control: type[FakeControl] = FakeControl
+    url: str,
+    options: WebOptions | None = None,
+    control: type[FakeControl] = FakeControl,
+    backend: Backend | None = None,
 ) -> Iterator[Web]:
-    """Make the whole web side over the store at `url`."""
+    """Make the whole web side over the store at `url`; without a `backend` it answers questions
+    in this process."""
     upgrade(url)
     fake = control(url)
     reader = open_reader(url)
@@ -289,6 +294,7 @@ def web(
         control=fake,
         catalogue=load_catalogue(),
         environments=ENVIRONMENTS,
+        backend=backend,
     )
     try:
         yield Web(

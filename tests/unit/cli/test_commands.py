@@ -108,6 +108,34 @@ def test_events_are_exact_and_in_order(igdash, ids):
     assert part.split() == ["11", "12", "13"]
 
 
+def test_events_and_exports_are_filtered(igdash, ids):
+    events = [json.loads(line) for line in igdash("events", ids[0], "-o", "jsonl")[1].splitlines()]
+    comm = events[0]["data"]["proc"]["comm"]
+    wanted = [str(e["seq"]) for e in events if e["data"]["proc"]["comm"] == comm]
+    text = f'comm = "{comm}"'
+    assert igdash("events", ids[0], "-o", "name", "--filter", text)[1].split() == wanted
+    some = igdash("events", ids[0], "-o", "name", "--filter", text, "--limit", "3", "--after", "1")
+    assert some[1].split() == [seq for seq in wanted if seq != "1"][:3]
+    code, out, _ = igdash("export", ids[0], "--filter", text)
+    assert code == 0
+    assert [str(json.loads(line)["seq"]) for line in out.splitlines()] == wanted
+    begin = events[9]["ts"]
+    part = igdash("export", ids[0], "--filter", text, "--from", begin)[1].splitlines()
+    assert [json.loads(line)["seq"] for line in part] == [
+        e["seq"] for e in events if e["data"]["proc"]["comm"] == comm and e["ts"] >= begin
+    ]
+
+
+@pytest.mark.parametrize("command", ["events", "export"])
+def test_a_wrong_filter_shows_its_place(igdash, ids, command):
+    code, out, err = igdash(command, ids[0], "--filter", "pid = 1 and commm = x")
+    assert (code, out) == (1, "")
+    assert "did you mean" in err
+    assert "at 'commm', character 13" in err
+    assert one_line(err)
+    assert "at its end" in igdash(command, ids[0], "--filter", "pid =")[2]
+
+
 def test_events_of_a_time_window(igdash, ids):
     lines = igdash("events", ids[0], "-o", "jsonl")[1].splitlines()
     events = [json.loads(line) for line in lines]

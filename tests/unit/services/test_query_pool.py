@@ -166,11 +166,25 @@ def test_long_questions_leave_a_worker_to_short_ones(pool: Pool) -> None:
         held = threads.submit(ask, pool, "obey", seconds=30, gone=left.is_set)
         wait_until(lambda: len(pool.pids()) == 1)
         assert ask(pool, "a").startswith("a ")
-        with pytest.raises(QueryBusy):
-            ask(pool, "a", seconds=30)
-        left.set()
+        with ThreadPoolExecutor(1) as others:
+            waits = others.submit(ask, pool, "a", seconds=30)
+            wait_until(lambda: pool._waiting == 1)
+            assert ask(pool, "a").startswith("a ")
+            assert not waits.done()
+            left.set()
+            assert waits.result(10).startswith("a ")
         assert isinstance(held.exception(5), QueryCancelled)
-    assert ask(pool, "a", seconds=30).startswith("a ")
+
+
+def test_a_worker_is_there_before_it_is_asked(pool: Pool) -> None:
+    pool.warm()
+    (pid,) = pool.pids()
+    pool.warm()
+    assert pool.pids() == (pid,)
+    assert ask(pool, "a") == f"a {pid}"
+    pool.close()
+    pool.warm()
+    assert pool.pids() == ()
 
 
 def test_closing_ends_everything(pool: Pool) -> None:
