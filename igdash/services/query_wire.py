@@ -9,7 +9,8 @@ import msgspec
 
 from igdash.domain import errors
 from igdash.domain.filters import FilterError
-from igdash.domain.queries import Scope
+from igdash.domain.queries import QueryPage, Scope
+from igdash.services.merge import MergedPage
 from igdash.services.query_asks import ANSWERS, Answer, Answerer, Ask
 from igdash.services.query_worker import Hearing
 
@@ -39,6 +40,9 @@ _PLAIN: Final = {
         errors.QueryCancelled,
     )
 }
+_TEXTS: Final = (QueryPage, MergedPage)
+"""Answers that are mostly JSON texts: as JSON they would be quoted once more. The others are JSON,
+which has integers of any size."""
 _OK: Final = b"\0"
 _FAILED: Final = b"\1"
 _ask = msgspec.msgpack.Decoder(Ask)
@@ -54,7 +58,7 @@ def respond(answerer: Answerer, question: bytes, hearing: Hearing) -> bytes:
         answer = answerer.answer(
             ask, hearing.cancelled, lambda scope: hearing.tell(msgspec.msgpack.encode(scope))
         )
-        return _OK + msgspec.msgpack.encode(answer)
+        return _OK + _encode(answer)
     except errors.IgdashError as error:
         return _FAILED + msgspec.msgpack.encode(pack(error))
     except Exception as error:
@@ -71,7 +75,14 @@ def read_answer(ask: Ask, text: bytes) -> Answer:
     """Return the answer. Raises the error that stands in its place."""
     if text[:1] != _OK:
         raise unpack(_failure.decode(text[1:]))
-    return cast("Answer", msgspec.msgpack.decode(text[1:], type=ANSWERS[type(ask)]))
+    kind = ANSWERS[type(ask)]
+    decode = msgspec.msgpack.decode if kind in _TEXTS else msgspec.json.decode
+    return cast("Answer", decode(text[1:], type=kind))
+
+
+def _encode(answer: Answer) -> bytes:
+    encode = msgspec.msgpack.encode if type(answer) in _TEXTS else msgspec.json.encode
+    return encode(answer)
 
 
 def pack(error: Exception) -> Failure:

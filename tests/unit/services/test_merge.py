@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from igdash.domain.errors import InvalidQuery
+from igdash.domain.errors import InvalidQuery, QueryBusy
+from igdash.domain.filter_text import parse
+from igdash.domain.queries import Budget
 from igdash.domain.sessions import SessionId
 from igdash.domain.times import NS
 from igdash.services import merge
-from igdash.services.merge import merged_page
+from igdash.services.merge import MergeWanted, merged_matches, merged_page
 from tests.support.fake_readers import FakeReaders
+from tests.support.plain_queries import PlainQueries
 
 T0 = 1_790_000_000 * NS
 IDS = [SessionId(c * 12) for c in "abc"]
@@ -96,3 +99,61 @@ def test_a_foreign_cursor_is_refused(cursor: str) -> None:
     store.new(IDS[0])
     with pytest.raises(InvalidQuery):
         merged_page(store, store, [IDS[0]], start=None, end=None, limit=5, cursor=cursor)
+
+
+class _Timed(PlainQueries):
+    """Takes a tenth of a second per page, by a clock of its own."""
+
+    def __init__(self, store: Any, clock: Clock) -> None:
+        super().__init__(store)
+        self.clock = clock
+
+    def page(self, session: SessionId, query: Any, budget: Any) -> Any:
+        self.clock.now += 0.1
+        return super().page(session, query, budget)
+
+
+class Clock:
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("seconds", [None, 0.65, 1.0])
+def test_matches_are_all_found_however_often_time_is_up(
+    seconds: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store: Any = FakeReaders()
+    for id_ in IDS[:2]:
+        store.add(
+            store.new(id_), [T0 + n * 40 * NS + ord(id_[0]) for n in range(50)], data='{"a":1}'
+        )
+        store.add(id_, [T0 + 5_000 * NS], data='{"a":2}')
+    clock = Clock()
+    monkeypatch.setattr(merge, "time", clock)
+    found, cursor, pages, partial = [], "", 0, 0
+    while True:
+        wanted = MergeWanted(sessions=tuple(IDS[:2]), start=None, end=None, limit=9, cursor=cursor)
+        page = merged_matches(
+            store, _Timed(store, clock), wanted, parse("a = 2 or seq = 7"), Budget(seconds=seconds)
+        )
+        found += [(session, event.seq) for session, event in page.events]
+        pages += 1
+        partial += not page.complete
+        cursor = page.next
+        if not cursor:
+            break
+        assert pages < 200
+    assert found == [(IDS[0], 7), (IDS[1], 7), (IDS[0], 51), (IDS[1], 51)]
+    assert bool(partial) == (seconds is not None)
+
+
+def test_a_moment_with_too_much_in_it_is_refused() -> None:
+    store: Any = FakeReaders()
+    store.add(store.new(IDS[0]), [T0] * 50)
+    wanted = MergeWanted(sessions=(IDS[0],), start=None, end=None, limit=9, cursor="")
+    with pytest.raises(QueryBusy):
+        merged_matches(
+            store, PlainQueries(store, most=5), wanted, parse("zzz"), Budget(seconds=1.0)
+        )
