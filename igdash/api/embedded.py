@@ -89,6 +89,7 @@ class Embedded(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": max(1, round(self._options.graceful)),
             "timeout": 120,
             "keepalive": 15,
+            "limit_request_line": 8190,  # a long filter, percent-encoded
             "backlog": BACKLOG,
             "accesslog": None,
             "errorlog": None,
