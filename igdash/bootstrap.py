@@ -23,7 +23,7 @@ from igdash.settings import Settings, child_environ
 if TYPE_CHECKING:
     from flask import Flask
 
-    from igdash.domain.ports import Catalogue
+    from igdash.domain.ports import Catalogue, SqlReader
     from igdash.services.check import Checked
     from igdash.services.exports import Exports
     from igdash.services.gadgets import Gadgets
@@ -106,6 +106,7 @@ class WebRuntime:
             events=reader.events,
             records=reader.records,
             queries=reader.queries,
+            sql=open_sql(self._settings, reader),
             backend=Workers(pool=query_pool(self._settings)),
             control=control_client(self._settings),
             catalogue=catalogue(),
@@ -197,6 +198,21 @@ def open_history(settings: Settings) -> Reader:
     from igdash import store
 
     return store.open_reader(settings.store.url)
+
+
+def open_sql(settings: Settings, reader: Reader) -> SqlReader:
+    """Return SQL over the open store."""
+    from igdash import store
+
+    return store.open_sql(settings.store.url, reader, role_file=settings.sql_role_path)
+
+
+def set_up_sql(settings: Settings) -> str:
+    """Make what SQL needs on PostgreSQL; return the role's name. Raises `StoreError`."""
+    from igdash import store
+
+    make_folders(settings)
+    return store.set_up_sql(settings.store.url, settings.sql_role_path)
 
 
 def upgrade_store(settings: Settings) -> str:

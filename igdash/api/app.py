@@ -30,6 +30,7 @@ from igdash.api import (
     security,
     session_calls,
     sockets,
+    sql_calls,
     system_calls,
 )
 from igdash.api.openapi import document
@@ -43,6 +44,7 @@ TABLE: tuple[Route, ...] = (
     *history_calls.ROUTES,
     *query_calls.ROUTES,
     *export_calls.ROUTES,
+    *sql_calls.ROUTES,
     *system_calls.ROUTES,
 )
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -24,6 +24,12 @@ from igdash.domain.errors import (
     QueryBusy,
     QueryCancelled,
     SourceError,
+    SqlError,
+    SqlForbidden,
+    SqlInvalid,
+    SqlTimeout,
+    SqlTooLarge,
+    SqlUnavailable,
     StoreError,
     WrongState,
 )
@@ -41,6 +47,11 @@ _STATUS: tuple[tuple[type[IgdashError], int], ...] = (
     (InvalidSpec, 422),
     (InvalidQuery, 400),
     (FilterError, 400),
+    (SqlInvalid, 400),
+    (SqlForbidden, 403),
+    (SqlTimeout, 408),
+    (SqlTooLarge, 413),
+    (SqlUnavailable, 501),
     (SourceError, 502),
     (CollectorUnavailable, 503),
     (StoreError, 503),
@@ -118,6 +129,8 @@ def as_problem(error: IgdashError) -> Problem:
     if isinstance(error, InvalidQuery):
         return _problem(status, detail, {error.field: error.why})
     found = _problem(status, detail)
+    if isinstance(error, SqlError) and error.position:
+        found.position = error.position
     if isinstance(error, FilterError):
         found.problems = {"filter": error.message}
         found.position, found.end = error.position, error.end

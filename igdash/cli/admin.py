@@ -60,6 +60,16 @@ def check(args: argparse.Namespace) -> int:
     return FAILED if problems else OK
 
 
+def sql_setup(args: argparse.Namespace) -> int:
+    """Make the role and the views that SQL needs on PostgreSQL."""
+    from igdash.bootstrap import set_up_sql
+
+    settings = settings_of(args)
+    role = set_up_sql(settings)
+    print(f"role {role} reads the views; how it connects is in {settings.sql_role_path}")
+    return OK
+
+
 def stats(args: argparse.Namespace) -> int:
     """Print sizes and counts of the database."""
     from igdash.bootstrap import store_stats

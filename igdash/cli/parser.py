@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from igdash.domain.text import visible
@@ -35,6 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
     _serving(commands)
     _looking(commands)
     _changing(commands)
+    _asking(commands)
     _administering(commands)
     return parser
 
@@ -246,12 +248,39 @@ def _changing(commands: Any) -> None:
         parser.add_argument("ids", nargs="+", metavar="ID")
 
 
+def _asking(commands: Any) -> None:
+    sql = _add(commands, "sql", "sql:sql", "ask the stored events in SQL")
+    sql.add_argument("statement", metavar="SELECT", help="one SELECT over the views; - reads stdin")
+    sql.add_argument(
+        "-o",
+        "--output",
+        choices=("table", "json", "jsonl", "csv", "parquet"),
+        default="table",
+        help="format (default: table); parquet needs --file and the extra igdash[parquet]",
+    )
+    sql.add_argument("--file", type=Path, metavar="FILE", help="write to a file")
+    sql.add_argument(
+        "--limit", type=positive, default=100_000, help="at most so many rows (default: 100000)"
+    )
+    sql.add_argument("--explain", action="store_true", help="how the database would go about it")
+    sql.add_argument(
+        "--session",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="see only this; may be repeated",
+    )
+
+
 def _administering(commands: Any) -> None:
     database = commands.add_parser("db", help="look after the database")
     below = database.add_subparsers(metavar="COMMAND", required=True)
     _add(below, "upgrade", "admin:upgrade", "create the tables, or bring them to this version")
     _add(below, "check", "admin:check", "look for damage; exit 1 when there is some")
     _output(_add(below, "stats", "admin:stats", "print sizes and counts"))
+    _add(
+        below, "sql-setup", "admin:sql_setup", "PostgreSQL: make the role and views of `igdash sql`"
+    )
     config = commands.add_parser("config", help="look at the settings")
     below = config.add_subparsers(metavar="COMMAND", required=True)
     _output(

@@ -191,6 +191,10 @@ class SqlReader(Protocol):
     def seconds(self) -> float:
         """How long a statement may take."""
 
+    @property
+    def functions(self) -> frozenset[str]:
+        """Names of the functions that a statement may call."""
+
     def views(self) -> tuple[SqlView, ...]:
         """Return what can be read now: three general views, then one per gadget seen."""
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from igdash.domain.errors import InvalidQuery, NotFound, QueryBusy, QueryCancelled, WrongState
+from igdash.domain.errors import InvalidQuery, QueryBusy, QueryCancelled, WrongState
 from igdash.domain.ports import SqlReader
 from igdash.domain.sql import SQL_ROWS, SqlAnswer, SqlQuery, SqlView
 
@@ -53,14 +53,15 @@ class Sql:
             with self._place(over):
                 return self.reader.run(query, over)
 
-    def cancel(self, name: str) -> None:
-        """End the running statement of this name. Raises `NotFound`."""
+    def cancel(self, name: str) -> bool:
+        """End the statement of this name; return whether one runs."""
         with self._changed:
             event = self._named.get(name)
             if event is None:
-                raise NotFound(f"no statement {name[:80]!r} is running")
+                return False
             event.set()
             self._changed.notify_all()
+            return True
 
     @contextmanager
     def _cancellable(self, name: str) -> Iterator[threading.Event]:

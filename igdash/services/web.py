@@ -14,6 +14,7 @@ from igdash.domain.ports import (
     QueryReader,
     RecordReader,
     SessionReader,
+    SqlReader,
 )
 from igdash.services.exports import Exports
 from igdash.services.gadgets import Gadgets
@@ -25,6 +26,7 @@ from igdash.services.metadata import Metadata
 from igdash.services.queries import Backend, Here, Queries
 from igdash.services.query_asks import Answerer
 from igdash.services.sessions import Sessions
+from igdash.services.sql import Sql
 from igdash.services.starts import Starts
 
 
@@ -41,6 +43,7 @@ class WebServices:
     hub: Hub
     live: Live
     queries: Queries
+    sql: Sql
     catalogue: Catalogue
     environments: Sequence[Environment]
 
@@ -57,6 +60,7 @@ def make_web_services(
     events: EventReader,
     records: RecordReader,
     queries: QueryReader,
+    sql: SqlReader,
     control: Control,
     catalogue: Catalogue,
     environments: Sequence[Environment],
@@ -89,6 +93,7 @@ def make_web_services(
         hub=hub,
         live=Live(sessions=sessions, health=health, hub=hub),
         queries=asking,
+        sql=Sql(sql),
         catalogue=catalogue,
         environments=environments,
     )

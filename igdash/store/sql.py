@@ -20,12 +20,12 @@ from igdash.domain.sql import (
     SqlQuery,
     SqlView,
 )
-from igdash.store import sql_postgres
+from igdash.store import sandbox, sql_postgres
 from igdash.store.engine import is_sqlite, sqlite_path
 from igdash.store.errors import translated
 from igdash.store.reader import Reader
 from igdash.store.sql_process import Said, run
-from igdash.store.sql_tokens import check_calls, check_start, tokens, without_explain
+from igdash.store.sql_tokens import FUNCTIONS, check_calls, check_start, tokens, without_explain
 from igdash.store.sql_views import GENERAL, GadgetView, gadget_views, judged, sqlite_body
 
 _VIEW_START: Final = " AS "
@@ -44,6 +44,11 @@ class StoredSql:
     def dialect(self) -> str:
         """The database's name: sqlite or postgresql."""
         return self.engine.dialect.name
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """Names of the functions that a statement may call."""
+        return sandbox.FUNCTIONS if is_sqlite(self.url) else FUNCTIONS
 
     def views(self) -> tuple[SqlView, ...]:
         """Return what can be read now: three general views, then one per gadget seen."""

@@ -101,6 +101,7 @@ def test_every_path_of_the_document_answers_what_it_says(side: Web) -> None:
             body = None
             if "requestBody" in operation:
                 body = {"gadget": "trace_tcp", "environment": "demo"}
+                body = {"sql": "SELECT 1"} if path == "/api/sql" else body
             answer = side.app.test_client().open(
                 _path(side, path) + query, method=method.upper(), json=body
             )
@@ -151,7 +152,7 @@ def test_every_call_refuses_other_methods(side: Web, route: Any) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 @pytest.mark.parametrize(
-    "path", ["/api", "/api/", "/api/typo", "/api/sessions/", "/api/sql", "/api/schedules"]
+    "path", ["/api", "/api/", "/api/typo", "/api/sessions/", "/api/sqls", "/api/schedules"]
 )
 def test_unknown_paths_are_json(side: Web, method: str, path: str) -> None:
     _is_problem(side.app.test_client().open(path, method=method), 404)

@@ -39,7 +39,10 @@ from igdash.domain.times import now_ns
 from igdash.services.queries import Backend
 from igdash.services.web import WebServices, make_web_services
 from igdash.sources.catalogue import load_catalogue
-from igdash.store import open_reader, open_writer, upgrade
+from igdash.store import open_reader, open_sql, open_writer, upgrade
+
+SQL_SECONDS = 3.0
+"""How long a statement may take here."""
 
 ENVIRONMENTS = (
     Environment(name="demo", kind=EnvironmentKind.REPLAY, folder="examples/recordings"),
@@ -291,6 +294,7 @@ def web(
         events=reader.events,
         records=reader.records,
         queries=reader.queries,
+        sql=open_sql(url, reader, seconds=SQL_SECONDS),
         control=fake,
         catalogue=load_catalogue(),
         environments=ENVIRONMENTS,

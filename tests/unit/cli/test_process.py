@@ -124,7 +124,7 @@ def test_every_command_is_documented():
         section = text.split(heading)[1].split("\n### ")[0]
         for option in _options(parser):
             assert f"`{option}`" in section, f"{option} of {name} is missing in docs/cli.md"
-    documented = set(re.findall(r"^### `igdash ([a-z ]+)`", text, re.MULTILINE))
+    documented = set(re.findall(r"^### `igdash ([a-z -]+)`", text, re.MULTILINE))
     assert documented == {name for name, _ in _commands()}
 
 
