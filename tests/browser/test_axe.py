@@ -27,6 +27,16 @@ RUN = (
 EVENT = {"proc": {"comm": "curl", "pid": 7}, "type": "connect", "k8s": {"namespace": "demo"}}
 
 
+OPENED = {
+    "chosen rows": "igdash.session.picks.toggleCurrent()",
+    "column menu": "document.getElementById('session-columns').click()",
+    "jump to time": "igdash.session.askTime()",
+    "palette": "igdash.palette()",
+    "keys": "igdash.help()",
+}
+"""What opens over a session, by what opens it."""
+
+
 def _fill(side: Web) -> list[str]:
     """Two running sessions of one gadget, one with losses, and one that failed; return addresses."""
     ids = [side.session("trace_tcp", target=Target(namespace=ns)) for ns in ("demo", "staging")]
@@ -43,6 +53,8 @@ def _fill(side: Web) -> list[str]:
         "/environments",
         f"/sessions/{ids[0]}",
         f"/sessions/{ids[0]}?seq=5",
+        f"/sessions/{ids[0]}?filter=type%20%3D%20connect&split=type&sort=-proc.pid&cols=@time!,type",
+        f"/sessions/{ids[0]}?filter=type%20%3D%20nothing",
         f"/sessions/{ids[0]}?tab=losses",
         f"/sessions/{ids[0]}?tab=log",
         f"/sessions/{ids[0]}?tab=info",
@@ -67,5 +79,12 @@ def test_no_serious_fault(page: Page, side: Web, theme: str, size: tuple[int, in
         )
         if found := page.driver.execute_async_script(RUN):
             faults[address] = found
+        page.js("document.querySelector('dialog') && document.querySelector('dialog').close()")
+    page.js("igdash.nav(arguments[0])", addresses[6])
+    page.wait("igdash.session.grid.selected()")
+    for name, code in OPENED.items():
+        page.js(f"{code} || 1")
+        if found := page.driver.execute_async_script(RUN):
+            faults[name] = found
         page.js("document.querySelector('dialog') && document.querySelector('dialog').close()")
     assert faults == {}

@@ -54,7 +54,7 @@
 
   function legend() {
     const { all, other } = totals();
-    const items = [...all].map(([value, n]) => el('button', { type: 'button', title: named(value) + ': click = only these, Alt click = without', 'aria-label': named(value) + ', ' + ig.fmt.count(n) + ' events: filter', style: { '--k': color(value) }, data: { value: value }, on: { click: (event) => filter(value, event.altKey || event.shiftKey) } },
+    const items = [...all].map(([value, n]) => el('button', { type: 'button', title: named(value) + ': click = only these, Alt click = without', style: { '--k': color(value) }, data: { value: value }, on: { click: (event) => filter(value, event.altKey || event.shiftKey) } },
       el('i', {}), el('span', { class: 'ell' }, named(value)), el('span', { class: 'num' }, ig.fmt.count(n))));
     if (other > 0) items.push(el('span', { class: 's-other', style: { '--k': 'var(--c8)' } }, el('i', {}), 'other', el('span', { class: 'num' }, ig.fmt.count(other))));
     return items;

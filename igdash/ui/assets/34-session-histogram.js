@@ -8,10 +8,10 @@
   const view = ig.session;
   const core = view.core;
   const text = view.text;
-  const HEIGHT = 72, MOST = 240, FEWEST = 60, FAST_MS = 1000, SLOW_MS = 2000, REST = 6, LONG_MS = 30000;
+  const HEIGHT = 72, MOST = 240, FEWEST = 60, FAST_MS = 1000, SLOW_MS = 2000, REST = 6, LONG_MS = 30000, ROWS_FIRST_MS = 1500;
   const FINE = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
   /* `zoom`: the part of time shown when it is not the whole life. `parts`: what is counted so far. */
-  const state = { buckets: [], from: 0, step: 1, timer: 0, loading: false, at: -1, zoom: null, values: [], scope: null, parts: null, took: 0, serial: 0 };
+  const state = { buckets: [], from: 0, step: 1, timer: 0, loading: false, at: -1, zoom: null, values: [], scope: null, parts: null, took: 0, serial: 0, waiting: 0 };
   let ui = null, aborter = new AbortController();
 
   const seconds = (rfc) => Date.parse(rfc) / 1000;
@@ -263,6 +263,8 @@
   /* ---------------------------------------------------------------- nearer and farther */
 
   function renew() {
+    clearTimeout(state.waiting);
+    state.waiting = 0;
     aborter.abort();
     aborter = new AbortController();
     clearTimeout(state.timer);
@@ -285,9 +287,10 @@
 
   function onOpen() {
     clearTimeout(state.timer);
+    clearTimeout(state.waiting);
     aborter.abort();
     aborter = new AbortController();
-    Object.assign(state, { buckets: [], loading: false, at: -1, zoom: null, values: [], scope: null, parts: null, took: 0, serial: state.serial + 1 });
+    Object.assign(state, { buckets: [], loading: false, at: -1, zoom: null, values: [], scope: null, parts: null, took: 0, serial: state.serial + 1, waiting: 0 });
     ui.root.classList.add('s-wait');
     ui.tip.hidden = true;
     for (const path of [ui.bars, ui.lost, ui.ours, ui.gaps, ui.mark, ui.outside, ui.brush, ui.edges]) path.setAttribute('d', '');
@@ -296,8 +299,24 @@
     view.brush.reset();
   }
 
+  /* The rows of a new filter come first: both would share the same few processes that answer. */
+  function afterRows() {
+    clearTimeout(state.timer);
+    aborter.abort();
+    state.serial += 1;
+    state.loading = true;
+    state.waiting = setTimeout(renew, view.grid.state.ticks ? 0 : ROWS_FIRST_MS);
+  }
+  function onAnswered() {
+    if (!state.waiting) return;
+    clearTimeout(state.waiting);
+    state.waiting = 0;
+    renew();
+  }
+
   function onAsked(changed) {
-    if (changed.includes('filter') || changed.includes('split')) renew();
+    if (changed.includes('split') && !changed.includes('filter')) renew();
+    else if (changed.includes('filter')) afterRows();
     else if (changed.includes('from') || changed.includes('to')) {
       view.brush.paint();
       view.histbar.paint();
@@ -310,6 +329,7 @@
     build();
     core.on('open', onOpen);
     core.on('asked', onAsked);
+    core.on('answered', onAnswered);
     core.on('painted', () => core.quiet(load()));
     core.on('losses', () => state.buckets.length > 0 && paintGaps());
     core.on('session', () => { if (core.ended() && state.buckets.length > 0) core.quiet(load()); });

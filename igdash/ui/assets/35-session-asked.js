@@ -94,6 +94,7 @@
     Object.assign(g(), { found: null, news: null, error: null, atTop: true });
     g().head = page.events.length > 0 ? page.events[page.events.length - 1].seq : 0;
     top();
+    core.emit('answered');
     view.grid.advance();
   }
   async function first(found) {
@@ -103,6 +104,7 @@
       if (core.isAbort(error) || found !== g().found) throw stale();
       found.end = true;
       g().error = error;
+      core.emit('answered');
       if (!(error.problem && error.problem.status === 400)) view.grid.trouble(error);
     }
     if (found !== g().found) throw stale();
@@ -150,6 +152,7 @@
     root.dataset.answered = JSON.stringify(ROWS.map((name) => core.asked[name]));
     view.grid.painted();
     view.status.paint();
+    core.emit('answered');
     if (found.cut) search(found);
   }
 

@@ -200,7 +200,7 @@
 
   ig.ready(() => {
     const help = ig.$("help-button");
-    if (help) help.before(el("button", { class: "palette-open", type: "button", title: "Everything by name (" + label + ")", "aria-label": "Search everything", on: { click: open } }, el("kbd", {}, label)));
+    if (help) help.before(el("button", { class: "palette-open", type: "button", title: "Everything by name (" + label + ")", on: { click: open } }, el("span", { class: "sr-only" }, "Search everything "), el("kbd", {}, label)));
     ig.action("Keys", () => ig.help(), { icon: "keyboard", words: "help shortcuts", key: "?" });
     ig.action("Theme: system, light, dark", () => ig.$("theme-button").click(), { icon: "sun", words: "dark light colours mode", key: "t" });
   });
