@@ -20,7 +20,7 @@ from igdash.domain.sql import SqlColumn, SqlView
 from igdash.store.rows import load_sources
 from igdash.store.tables import fields, metadata, session_fields, sessions
 
-_BASE: Final = (
+BASE: Final = (
     SqlColumn(name="session_id", type="text", description="the session's public id"),
     SqlColumn(name="seq", type="integer", description="1, 2, 3 … in the session, without holes"),
     SqlColumn(name="ts", type="integer", description="the event's own time, ns since 1970 (UTC)"),
@@ -55,7 +55,7 @@ GENERAL: Final = (
     SqlView(
         name="v_events",
         description="A row per event of every gadget; data is its JSON text as delivered.",
-        columns=(*_BASE, *_columns(_T, "data")),
+        columns=(*BASE, *_columns(_T, "data")),
     ),
     SqlView(
         name="v_losses",
@@ -100,8 +100,14 @@ class GadgetView:
             name=self.name,
             gadget=self.gadgets[0],
             description=f"A row per event of {self.name}, a column per field.",
-            columns=(*_BASE, *(one.column for one in self.columns)),
+            columns=(*BASE, *(one.column for one in self.columns)),
         )
+
+
+def view_of(gadget: str, sources: tuple[DataSource, ...]) -> GadgetView:
+    """Return the view of a gadget that has these data sources."""
+    columns = _gadget_columns([sources])
+    return GadgetView(name=view_name(gadget), gadgets=(gadget,), columns=columns)
 
 
 def gadget_views(conn: Connection) -> tuple[GadgetView, ...]:
@@ -157,10 +163,11 @@ _RESERVED: Final = frozenset({"select", "table", "from", *metadata.tables})
 
 
 def _gadget_columns(schemas: Iterable[Sequence[DataSource]]) -> tuple[GadgetColumn, ...]:
-    taken = {column.name for column in _BASE}
+    taken = {column.name for column in BASE}
     made: dict[str, GadgetColumn] = {}
     for field in (one for schema in schemas for source in schema for one in source.fields):
-        if field.kind and field.in_json and field.name not in made:
+        plain = '"' not in field.name  # SQLite has no way to write such a path
+        if field.kind and field.in_json and plain and field.name not in made:
             column = _gadget_column(field, taken)
             taken.add(column.column.name)
             made[field.name] = column

@@ -32,6 +32,7 @@ class Ids(StrEnum):
     VIEW_SESSIONS = "view-sessions"
     VIEW_SESSION = "view-session"
     VIEW_ENVIRONMENTS = "view-environments"
+    VIEW_SQL = "view-sql"
     VIEW_MISSING = "view-missing"
 
 
@@ -42,6 +43,7 @@ def shell(
     sessions: Component,
     session: Component,
     environments: Component,
+    sql: Component,
 ) -> Component:
     """Return the layout of the whole page around its views."""
     return html.Div(
@@ -58,6 +60,7 @@ def shell(
                     _view(Ids.VIEW_SESSIONS, "Sessions", sessions),
                     _view(Ids.VIEW_SESSION, "Session", session),
                     _view(Ids.VIEW_ENVIRONMENTS, "Environments", environments),
+                    _view(Ids.VIEW_SQL, "SQL", sql),
                     _view(Ids.VIEW_MISSING, "Not found", _missing()),
                 ],
                 id=Ids.MAIN,

@@ -22,6 +22,7 @@ class Ids(StrEnum):
     NAV_GADGETS = "nav-gadgets"
     NAV_SESSIONS = "nav-sessions"
     NAV_ENVIRONMENTS = "nav-environments"
+    NAV_SQL = "nav-sql"
     RUNNING_COUNT = "running-count"
     RUNNING = "runs"
     FOOT_DOT = "foot-dot"
@@ -41,6 +42,7 @@ def layout(version: str) -> Component:
                     _link(Ids.NAV_GADGETS, "/gadgets", "grid", "Gadgets"),
                     _link(Ids.NAV_SESSIONS, "/sessions", "list", "Sessions"),
                     _link(Ids.NAV_ENVIRONMENTS, "/environments", "server", "Environments"),
+                    _link(Ids.NAV_SQL, "/sql", "terminal", "SQL"),
                 ],
                 className="nav",
                 **aria(label="Views"),

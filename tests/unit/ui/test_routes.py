@@ -14,6 +14,7 @@ from igdash.ui.routes import is_view
         "/gadgets",
         "/gadgets/",
         "/environments",
+        "/sql",
         "/start/trace_tcp",
         "/start/ghcr.io/x/y:1",
         "/sessions",

@@ -17,7 +17,8 @@ ASSETS = Path(igdash.ui.__file__).parent / "assets"
 
 def _frame() -> Component:
     views = {
-        name: html.Div(name) for name in ("gadgets", "start", "sessions", "session", "environments")
+        name: html.Div(name)
+        for name in ("gadgets", "start", "sessions", "session", "environments", "sql")
     }
     return shell.shell(**views)
 
