@@ -34,7 +34,8 @@ def test_an_answer_is_exact(side: Web) -> None:
     numbers = '"timestamp_raw":18446744073709551615,"proc":{"pid":9007199254740993,"comm":"a\\"b"}'
     side.control.add(session, [f"{{{numbers}}}", '{"proc":{"pid":1,"comm":"ü\\u0000"}}'])
     raw = side.app.test_client().post(
-        "/api/sql", json={"sql": "SELECT proc_pid, timestamp_raw, proc_comm FROM trace_tcp ORDER BY seq"}
+        "/api/sql",
+        json={"sql": "SELECT proc_pid, timestamp_raw, proc_comm FROM trace_tcp ORDER BY seq"},
     )
     assert raw.status_code == 200
     assert b'[9007199254740993,"18446744073709551615","a\\"b"]' in raw.data
