@@ -23,6 +23,7 @@ from igdash.settings import Settings, child_environ
 if TYPE_CHECKING:
     from flask import Flask
 
+    from igdash.domain.imports import CaptureFile
     from igdash.domain.ports import Catalogue, SqlReader
     from igdash.services.check import Checked
     from igdash.services.exports import Exports
@@ -66,6 +67,7 @@ class CollectRuntime:
                 stop_timeout=settings.collect.stop_timeout_s,
             ),
             allowed_images=settings.gadgets.allowed_images,
+            open_capture=open_capture,
             reap=orphans.reap,
         )
         self._control = ControlServer(self.collector, settings.control_path)
@@ -204,7 +206,7 @@ def open_sql(settings: Settings, reader: Reader) -> SqlReader:
     """Return SQL over the open store."""
     from igdash import store
 
-    return store.open_sql(settings.store.url, reader, role_file=settings.sql_role_path)
+    return store.open_sql(settings.store.url, reader, role_file=sql_role_file(settings))
 
 
 def set_up_sql(settings: Settings) -> str:
@@ -212,7 +214,22 @@ def set_up_sql(settings: Settings) -> str:
     from igdash import store
 
     make_folders(settings)
-    return store.set_up_sql(settings.store.url, settings.sql_role_path)
+    return store.set_up_sql(settings.store.url, sql_role_file(settings))
+
+
+def sql_role_file(settings: Settings) -> Path:
+    """Return where `set_up_sql` leaves how SQL connects."""
+    return settings.state_dir / "sql-role.json"
+
+
+def open_capture(path: Path) -> CaptureFile:
+    """Open a file to import, whatever it is. Raises `InvalidSpec` (field `file`)."""
+    from igdash.sources import captures
+    from igdash.store.desktop import open_desktop
+
+    if captures.begins_like_sqlite(path):
+        return open_desktop(path, catalogue())
+    return captures.open_lines(path)
 
 
 def upgrade_store(settings: Settings) -> str:

@@ -160,11 +160,6 @@ class Settings:
         """The collector's control socket."""
         return self.state_dir / "control.sock"
 
-    @property
-    def sql_role_path(self) -> Path:
-        """Where `igdash db sql-setup` leaves how SQL connects (PostgreSQL)."""
-        return self.state_dir / "sql-role.json"
-
 
 SECTIONS: Final[Mapping[str, type[Any]]] = {
     "store": StoreSettings,

@@ -62,11 +62,11 @@ def check(args: argparse.Namespace) -> int:
 
 def sql_setup(args: argparse.Namespace) -> int:
     """Make the role and the views that SQL needs on PostgreSQL."""
-    from igdash.bootstrap import set_up_sql
+    from igdash.bootstrap import set_up_sql, sql_role_file
 
     settings = settings_of(args)
     role = set_up_sql(settings)
-    print(f"role {role} reads the views; how it connects is in {settings.sql_role_path}")
+    print(f"role {role} reads the views; how it connects is in {sql_role_file(settings)}")
     return OK
 
 
