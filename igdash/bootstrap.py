@@ -220,7 +220,6 @@ def sql_role_file(settings: Settings) -> Path:
     return settings.state_dir / "sql-role.json"
 
 
-
 def upgrade_store(settings: Settings) -> str:
     """Create the store or bring it to this version; return its revision. Raises `StoreError`."""
     from igdash import store
