@@ -187,3 +187,123 @@ def test_a_command_line_is_quoted_for_a_shell(script: Page) -> None:
         "igdash.session.shellLine(arguments[0])", ["ig", "run", "a b", "it's", "--x=1"]
     )
     assert line == "ig run 'a b' 'it'\\''s' --x=1"
+
+
+# ---------------------------------------------------------------- rows of a question
+
+HISTORY = """
+const done = arguments[arguments.length - 1];
+const { Found } = igdash.session.found;
+let last = 1000, asked = [];
+/* A server over events 1 to `last` of which every tenth matches; it looks at `reach` events a call. */
+const server = (reach) => async (query) => {
+  asked.push(query);
+  const events = [];
+  let seq = query.before === undefined ? query.after : Math.min(query.before, last + 1), seen = 0;
+  const step = query.before === undefined ? 1 : -1;
+  for (; seen < reach && events.length < query.limit; seen += 1) {
+    if (seq + step < 1 || seq + step > last) break;
+    seq += step;
+    if (seq % 10 === 0) events.push({ seq: seq });
+  }
+  const end = seq + step < 1 || seq + step > last;
+  if (step < 0) events.reverse();
+  return { events: events, first: 1, last: last, next: end ? null : seq,
+    scope: { complete: end, examined: seen, total: last, from_seq: 1, to_seq: last } };
+};
+const run = async () => { CODE };
+run().then(done, (error) => done(String(error)));
+"""
+
+
+def history(script: Page, code: str) -> Any:
+    """Run `code` against rows of a question over a made-up history."""
+    return script.driver.execute_async_script(HISTORY.replace("CODE", code))
+
+
+def test_an_answer_cut_by_its_time_is_shown_and_goes_on(script: Page) -> None:
+    steps = history(
+        script,
+        """
+        const found = new Found(server(300), '', Infinity);
+        const say = () => [found.total, found.cut, found.end, found.room];
+        await found.need(0, 100);
+        const first = say();
+        await found.more(); await found.more();
+        return [first, say(), (await found.more(), say()), found.at(0).seq, found.at(99).seq, found.indexOf(500), asked[0].budget_ms, asked[1].budget_ms];
+        """,
+    )
+    assert steps == [
+        [30, True, False, 30],
+        [90, True, False, 90],
+        [100, False, True, 100],
+        1000,
+        10,
+        50,
+        300,
+        None,
+    ]
+
+
+def test_pages_nobody_looks_at_are_read_again_by_their_cursor(script: Page) -> None:
+    kept, again, same = history(
+        script,
+        """
+        last = 200000;
+        const found = new Found(server(5000), '', 200000);
+        await found.need(8900, 9000);
+        const kept = found.at(0) === undefined;
+        await found.need(0, 100);
+        return [kept, found.at(0).seq, found.at(99).seq];
+        """,
+    )
+    assert kept is True
+    assert (again, same) == (200_000, 199_010)
+
+
+def test_new_matches_come_in_front_once(script: Page) -> None:
+    got = history(
+        script,
+        """
+        const found = new Found(server(5000), '', Infinity);
+        await found.need(0, 100);
+        last = 1025;
+        const [one, two] = await Promise.all([found.peek(), found.peek()]);
+        return [found.take(one), found.take(two), found.at(0).seq, found.at(1).seq, found.at(2).seq, found.head];
+        """,
+    )
+    assert got == [2, 0, 1020, 1010, 1000, 1025]
+    many = history(
+        script,
+        """
+        const found = new Found(server(50000), '', Infinity);
+        await found.need(0, 100);
+        last = 9000;
+        return found.take(await found.peek());
+        """,
+    )
+    assert many is None
+
+
+def test_columns_in_an_address(script: Page) -> None:
+    code = f"{COLUMNS}.fromParam(arguments[0])"
+    assert script.js(code, "@time!,k8s.podName:210,type") == {
+        "shown": ["@time", "k8s.podName", "type"],
+        "widths": {"k8s.podName": 210},
+        "pinned": ["@time"],
+    }
+    assert script.js(f"{COLUMNS}.toParam({code})", "@time!,k8s.podName:210!,type") == (
+        "@time!,k8s.podName:210!,type"
+    )
+    for nothing in ("", ",,", ":9", "!"):
+        assert script.js(code, nothing) is None
+
+
+def test_letters_find_names(script: Page) -> None:
+    def score(query: str, text: str) -> float:
+        return float(script.js("igdash.fuzzy(arguments[0], arguments[1]).score", query, text))
+
+    assert score("tcp", "Trace TCP") > score("tcp", "Trace tcpconnect") > score("tcp", "tXcXpX")
+    assert score("strtdns", "Start Trace DNS") > 0
+    assert score("dns start", "Start Trace DNS") > 0
+    assert score("xyz", "Trace TCP") < 0

@@ -6,7 +6,7 @@
   'use strict';
   const ig = (window.igdash = window.igdash || {});
   const view = (ig.session = ig.session || {});
-  const PAGE = 100, HOLD = 80, FRESH = 2000;
+  const PAGE = 100, HOLD = 80, FRESH = 2000, FIRST_MS = 300;
 
   /* How `sort=` is read. Without a sort, and by seq, rows come in the order of their numbers, which
      costs no sorting. */
@@ -38,7 +38,9 @@
     get cut() { return !this.end && this.short === true; }
 
     query(cursor, limit) {
-      const query = { limit: limit, budget_ms: this.budget };
+      /* Something to look at soon: what is rare is looked for on while it is shown. */
+      const soon = this.examined === 0 && this.order !== 'sorted' ? FIRST_MS : null;
+      const query = { limit: limit, budget_ms: this.budget || soon };
       if (this.order === 'newest') return { ...query, before: cursor };
       if (this.order === 'oldest') return { ...query, after: cursor };
       return { ...query, sort: this.sort, before: this.head + 1, cursor: cursor };
