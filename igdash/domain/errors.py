@@ -50,6 +50,10 @@ class EventNotFound(NotFound):
     """The session has no event with this seq."""
 
 
+class ScheduleNotFound(NotFound):
+    """No schedule, or no run of it, has this id."""
+
+
 class GadgetNotFound(NotFound):
     """The catalogue has no gadget of this name."""
 
@@ -92,6 +96,10 @@ class SettingsError(IgdashError):
 
 class ReaderLagging(IgdashError):
     """A live reader fell behind what the hub keeps in memory; it reads on from the store."""
+
+
+class ExportFailed(IgdashError):
+    """A run of a schedule could not be written; trying again later may help."""
 
 
 class QueryBusy(IgdashError):

@@ -16,6 +16,7 @@ from igdash.domain.environments import Environment, EnvironmentStatus
 from igdash.domain.events import Decoded, Event, LogLine, Malformed
 from igdash.domain.filters import Filter
 from igdash.domain.gadgets import DataSource, Gadget
+from igdash.domain.imports import ImportRequest, ImportStatus
 from igdash.domain.losses import Loss
 from igdash.domain.nodes import NodeStatus
 from igdash.domain.queries import (
@@ -34,6 +35,7 @@ from igdash.domain.queries import (
     Top,
     Where,
 )
+from igdash.domain.schedules import Cursor, Order, Run, RunPage, Schedule
 from igdash.domain.sessions import NewSession, Session, SessionId, SessionSpec, StateChange
 from igdash.domain.sql import SqlAnswer, SqlQuery, SqlView
 
@@ -180,6 +182,38 @@ class RecordReader(Protocol):
         """Return kept lines with `n > after`, in order."""
 
 
+class ScheduleReader(Protocol):
+    """Scheduled exports, their runs and cursors. Thread-safe; each call is one transaction.
+
+    Every method but `list` raises `ScheduleNotFound`.
+    """
+
+    def list(self) -> tuple[Schedule, ...]:
+        """Return all, by name."""
+
+    def get(self, schedule: str) -> Schedule:
+        """Return one."""
+
+    def runs(self, schedule: str, *, limit: int = 50, offset: int = 0) -> RunPage:
+        """Return its runs, newest first."""
+
+    def run(self, schedule: str, run: str) -> Run:
+        """Return one of its runs."""
+
+    def cursors(self, schedule: str) -> Mapping[SessionId, Cursor]:
+        """Return how far it has exported each session it has met."""
+
+
+class RunLock(Protocol):
+    """The right to run one schedule, held by one process at a time."""
+
+    def held(self) -> bool:
+        """Whether it is ours still: a server that went away may have given it to another."""
+
+    def release(self) -> None:
+        """Give it back. Safe to call twice."""
+
+
 class SqlReader(Protocol):
     """Statements of users over the views. Thread-safe; each statement has a process of its own."""
 
@@ -266,6 +300,13 @@ class EventWriter(Protocol):
     def purge(self, rows: int) -> bool:
         """Delete up to `rows` rows of hidden sessions; return whether more remain."""
 
+    def schedule(self, order: Order) -> Schedule:
+        """Change scheduled exports; return the schedule as it is then (as it was, when deleted).
+
+        A second try of the same order changes nothing more. Raises `ScheduleNotFound`, and
+        `WrongState` for the end of a run that has ended otherwise already.
+        """
+
     def close(self) -> None:
         """Checkpoint and close."""
 
@@ -292,9 +333,12 @@ class Sink(Protocol):
 class Stream(Protocol):
     """A gadget that runs for one session."""
 
-    def stop(self, *, timeout: float) -> None:
+    def stop(self, *, timeout: float, leave: bool = False) -> None:
         """Ask the gadget to end, let its tail arrive, force it after `timeout` s. Returns at once;
-        `sink.ended` tells when it is over. Safe to call twice."""
+        `sink.ended` tells when it is over. Safe to call twice.
+
+        `leave`: a gadget that can go on without us (a headless instance) does so.
+        """
 
     def join(self, timeout: float) -> bool:
         """Wait until `sink.ended` was called and every thread and process is gone."""
@@ -359,6 +403,9 @@ class Control(Protocol):
     def delete(self, session: SessionId) -> None:
         """Stop it if it runs, hide it at once, delete its rows behind. Raises `SessionNotFound`."""
 
+    def schedule(self, order: Order) -> Schedule:
+        """Change scheduled exports, as `EventWriter.schedule` does."""
+
     def environments(self) -> Sequence[EnvironmentStatus]:
         """Return what the collector knows of each environment."""
 
@@ -374,6 +421,15 @@ class Control(Protocol):
         Asking goes on behind when it takes longer: ask again. Raises `EnvironmentNotFound`,
         `GadgetNotFound`, and `InvalidSpec` for an image that is not allowed.
         """
+
+    def import_file(self, request: ImportRequest) -> ImportStatus:
+        """Begin to import a file that the collector can read; its first session exists then.
+
+        Raises `InvalidSpec` (fields `file`, `gadget`) when it is not taken, `StoreBusy`.
+        """
+
+    def imports(self) -> Sequence[ImportStatus]:
+        """Return the newest imports, under way or over, newest first."""
 
     def stats(self) -> CollectorStats:
         """Return how the collector is doing."""

@@ -20,6 +20,8 @@ import msgspec
 from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import AlreadyRunning, CollectorUnavailable, IgdashError, InvalidSpec
+from igdash.domain.imports import ImportRequest, ImportStatus
+from igdash.domain.schedules import Order, Schedule
 from igdash.domain.sessions import Session, SessionId, SessionSpec
 from igdash.domain.threads import spawn
 from igdash.services import control_wire as wire
@@ -41,6 +43,9 @@ class Callee(Protocol):
     def delete_session(self, session: SessionId) -> None:
         """Delete one."""
 
+    def schedule(self, order: Order) -> Schedule:
+        """Change scheduled exports."""
+
     def environments(self) -> Sequence[EnvironmentStatus]:
         """Tell of the environments."""
 
@@ -49,6 +54,12 @@ class Callee(Protocol):
 
     def describe(self, environment: str, gadget: str, wait: float) -> Description:
         """Tell what one says of a gadget."""
+
+    def import_file(self, request: ImportRequest) -> ImportStatus:
+        """Begin to import a file."""
+
+    def imports(self) -> Sequence[ImportStatus]:
+        """Tell of the newest imports."""
 
     def stats(self) -> CollectorStats:
         """Tell how it goes."""
@@ -199,12 +210,24 @@ class _Connection:
             case wire.Request(call="delete", session=str() as session):
                 collector.delete_session(SessionId(session))
                 return None
+            case wire.Request(call="schedule", order=Order() as order):
+                return collector.schedule(order)
+        return self._tell(request)
+
+    def _tell(self, request: wire.Request) -> object:
+        """Answer what changes nothing."""
+        collector = self._collector
+        match request:
             case wire.Request(call="environments"):
                 return collector.environments()
             case wire.Request(call="test", environment=str() as name):
                 return collector.test(name)
             case wire.Request(call="describe", environment=str() as name, gadget=str() as gadget):
                 return collector.describe(name, gadget, request.wait)
+            case wire.Request(call="import", file=ImportRequest() as file):
+                return collector.import_file(file)
+            case wire.Request(call="imports"):
+                return collector.imports()
             case wire.Request(call="stats"):
                 return collector.stats()
         raise InvalidSpec({"call": f"{request.call!r} is no call, or lacks what it needs"})

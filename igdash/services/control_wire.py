@@ -20,6 +20,8 @@ import msgspec
 
 from igdash.domain import errors
 from igdash.domain.control import Advance
+from igdash.domain.imports import ImportRequest
+from igdash.domain.schedules import Order
 from igdash.domain.sessions import SessionId, SessionSpec
 
 MAX_REQUEST: Final = 1024 * 1024
@@ -39,7 +41,9 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     session: SessionId | None = None
     environment: str | None = None
     gadget: str | None = None
+    order: Order | None = None
     wait: float = 0.0
+    file: ImportRequest | None = None
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,6 +83,7 @@ _KINDS: Final[Mapping[str, type[errors.IgdashError]]] = {
     for kind in (
         errors.SessionNotFound,
         errors.GadgetNotFound,
+        errors.ScheduleNotFound,
         errors.EnvironmentNotFound,
         errors.NotFound,
         errors.WrongState,

@@ -10,6 +10,7 @@ from igdash.store.admin import check, stats
 from igdash.store.engine import shown
 from igdash.store.migrate import upgrade
 from igdash.store.reader import Reader, open_reader
+from igdash.store.run_lock import lock_run
 from igdash.store.sql import StoredSql, open_sql
 from igdash.store.sql_postgres import set_up as set_up_sql
 from igdash.store.writer import Writer, open_writer
@@ -19,6 +20,7 @@ __all__ = [
     "StoredSql",
     "Writer",
     "check",
+    "lock_run",
     "open_reader",
     "open_sql",
     "open_writer",

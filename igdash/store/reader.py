@@ -6,13 +6,20 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from igdash.domain.ports import EventReader, QueryReader, RecordReader, SessionReader
+from igdash.domain.ports import (
+    EventReader,
+    QueryReader,
+    RecordReader,
+    ScheduleReader,
+    SessionReader,
+)
 from igdash.store.engine import reader_engine
 from igdash.store.errors import translated
 from igdash.store.events import StoredEvents
 from igdash.store.migrate import require_head
 from igdash.store.query.reader import StoredQueries
 from igdash.store.records import StoredRecords
+from igdash.store.schedules import StoredSchedules
 from igdash.store.sessions import StoredSessions
 
 
@@ -24,6 +31,7 @@ class Reader:
     events: EventReader
     records: RecordReader
     queries: QueryReader
+    schedules: ScheduleReader
     engine: Engine
 
     def ping(self) -> None:
@@ -49,5 +57,6 @@ def open_reader(url: str) -> Reader:
         events=StoredEvents(engine),
         records=StoredRecords(engine),
         queries=StoredQueries(engine),
+        schedules=StoredSchedules(engine),
         engine=engine,
     )

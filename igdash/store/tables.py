@@ -246,3 +246,47 @@ malformed: Final = Table(
 
 KEPT_LINES: Final = 10_000
 """Newest log lines, and newest malformed lines, kept per session; their counters stay exact."""
+
+schedules: Final = Table(
+    "schedules",
+    metadata,
+    Column("id", String(64), nullable=False),
+    _text("name"),
+    Column("spec", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("anchor", BigInteger, nullable=False),
+    Column("asked", BigInteger),
+    _count("failures"),
+    Column("retry", BigInteger),
+    PrimaryKeyConstraint("id", name="pk_schedules"),
+)
+"""Scheduled exports; `spec` is what people said, as JSON."""
+
+export_runs: Final = Table(
+    "export_runs",
+    metadata,
+    Column("schedule_id", String(64), nullable=False),
+    Column("id", String(64), nullable=False),
+    Column("started", BigInteger, nullable=False),
+    Column("ended", BigInteger),
+    Column("state", String(16), nullable=False),
+    _text("reason"),
+    _text("place"),
+    _count("row_count"),
+    _count("byte_count"),
+    _count("lost"),
+    _text("files"),
+    _text("ranges"),
+    PrimaryKeyConstraint("schedule_id", "id", name="pk_export_runs"),
+)
+
+export_cursors: Final = Table(
+    "export_cursors",
+    metadata,
+    Column("schedule_id", String(64), nullable=False),
+    Column("session_uid", String(64), nullable=False),
+    _count("seq"),
+    _count("lost"),
+    PrimaryKeyConstraint("schedule_id", "session_uid", name="pk_export_cursors"),
+)
+"""The last seq of each session that a schedule has exported."""

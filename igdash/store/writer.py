@@ -16,9 +16,10 @@ from sqlalchemy import Connection, Engine, RowMapping, bindparam, insert, select
 from igdash.domain.control import Advance
 from igdash.domain.errors import SessionNotFound, StoreError
 from igdash.domain.ports import ResumePoint, SessionBatch
+from igdash.domain.schedules import Order, Schedule
 from igdash.domain.sessions import NewSession, Session, SessionId, SessionState, StateChange
 from igdash.domain.times import now_ns
-from igdash.store import bulk, purge, records
+from igdash.store import bulk, purge, records, schedules
 from igdash.store.coverage import write_coverage
 from igdash.store.engine import is_sqlite, shown, sqlite_path, writer_engine
 from igdash.store.errors import translated
@@ -145,6 +146,11 @@ class Writer:
                 return purge.purge(conn, rows)
         finally:  # also when the commit's answer was lost: an origin may be gone then
             self._origins.forget()
+
+    def schedule(self, order: Order) -> Schedule:
+        """Change scheduled exports. Raises `ScheduleNotFound`, `WrongState`."""
+        with self._transaction("cannot store the scheduled export") as conn:
+            return schedules.obey(conn, order)
 
     def close(self) -> None:
         """Checkpoint and close."""

@@ -16,11 +16,13 @@ from igdash.domain.errors import (
     EnvironmentNotFound,
     GadgetNotFound,
     InvalidSpec,
+    ScheduleNotFound,
     SessionNotFound,
     WrongState,
 )
 from igdash.domain.gadgets import DataSource
 from igdash.domain.ports import Control
+from igdash.domain.schedules import Deed, Order, Schedule, ScheduleSpec, What, When
 from igdash.domain.sessions import Session, SessionId, SessionSpec, SessionState, StopAfter, Target
 from igdash.services.collector import Collector
 from igdash.services.control_client import ControlClient
@@ -51,6 +53,9 @@ class DirectControl:
 
     def delete(self, session: SessionId) -> None:
         self._collector.delete_session(session)
+
+    def schedule(self, order: Order) -> Schedule:
+        return self._collector.schedule(order)
 
     def environments(self) -> Sequence[EnvironmentStatus]:
         return self._collector.environments()
@@ -196,3 +201,12 @@ def test_watch_begins_with_nothing_then_tells_of_commits_in_order(rig: Rig) -> N
     rig.control.start(SPEC)
     wait(lambda: rig.control.stats().sessions == 1)
     assert len(seen) == count
+
+
+def test_scheduled_exports_are_changed_by_the_collector(rig: Rig) -> None:
+    spec = ScheduleSpec(name="ünïcode", what=What(gadget="trace_tcp"), when=When(every=0.5))
+    order = Order(deed=Deed.CREATE, schedule="s1", at=2**62, spec=spec)
+    made = rig.control.schedule(order)
+    assert (made.spec, made.anchor) == (spec, 2**62)
+    with pytest.raises(ScheduleNotFound, match="nope"):
+        rig.control.schedule(Order(deed=Deed.ASK, schedule="nope", at=1))

@@ -25,6 +25,7 @@ from igdash.domain.events import Decoded, NewEvent, NewTick, Origin
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.ports import EventWriter, SessionBatch
+from igdash.domain.schedules import Order, Schedule
 from igdash.domain.sessions import (
     NewSession,
     Nodes,
@@ -102,6 +103,11 @@ class FakeControl:
         with self._lock:
             self._writer.hide(session)
             self._writer.purge(1_000_000)
+
+    def schedule(self, order: Order) -> Schedule:
+        self._check()
+        with self._lock:
+            return self._writer.schedule(order)
 
     def environments(self) -> Sequence[EnvironmentStatus]:
         self._check()
