@@ -16,7 +16,6 @@ from igdash.domain.environments import Environment, EnvironmentStatus
 from igdash.domain.events import Decoded, Event, LogLine, Malformed
 from igdash.domain.filters import Filter
 from igdash.domain.gadgets import DataSource, Gadget
-from igdash.domain.imports import ImportRequest, ImportStatus
 from igdash.domain.losses import Loss
 from igdash.domain.nodes import NodeStatus
 from igdash.domain.queries import (
@@ -333,12 +332,9 @@ class Sink(Protocol):
 class Stream(Protocol):
     """A gadget that runs for one session."""
 
-    def stop(self, *, timeout: float, leave: bool = False) -> None:
+    def stop(self, *, timeout: float) -> None:
         """Ask the gadget to end, let its tail arrive, force it after `timeout` s. Returns at once;
-        `sink.ended` tells when it is over. Safe to call twice.
-
-        `leave`: a gadget that can go on without us (a headless instance) does so.
-        """
+        `sink.ended` tells when it is over. Safe to call twice."""
 
     def join(self, timeout: float) -> bool:
         """Wait until `sink.ended` was called and every thread and process is gone."""
@@ -421,15 +417,6 @@ class Control(Protocol):
         Asking goes on behind when it takes longer: ask again. Raises `EnvironmentNotFound`,
         `GadgetNotFound`, and `InvalidSpec` for an image that is not allowed.
         """
-
-    def import_file(self, request: ImportRequest) -> ImportStatus:
-        """Begin to import a file that the collector can read; its first session exists then.
-
-        Raises `InvalidSpec` (fields `file`, `gadget`) when it is not taken, `StoreBusy`.
-        """
-
-    def imports(self) -> Sequence[ImportStatus]:
-        """Return the newest imports, under way or over, newest first."""
 
     def stats(self) -> CollectorStats:
         """Return how the collector is doing."""

@@ -30,7 +30,6 @@ from igdash.domain.errors import (
 )
 from igdash.domain.events import Decoded
 from igdash.domain.images import OFFICIAL, image_problem
-from igdash.domain.imports import CaptureFile, ImportRequest, ImportStatus
 from igdash.domain.ports import Catalogue, Decode, EventWriter, SessionBatch, Source
 from igdash.domain.schedules import Order, Schedule
 from igdash.domain.sessions import (
@@ -46,7 +45,6 @@ from igdash.services.admission import Admission, no_environment
 from igdash.services.descriptions import Descriptions
 from igdash.services.disk import DiskGuard, Ledger
 from igdash.services.heartbeat import Heartbeat
-from igdash.services.imports import Imports, OpenCapture
 from igdash.services.lane import Lane
 from igdash.services.lifecycle import Run
 from igdash.services.limits import CollectorLimits
@@ -69,15 +67,10 @@ def _exit(error: BaseException) -> None:
     os._exit(70)
 
 
-def _nothing_to_import(_path: Path) -> CaptureFile:
-    raise InvalidSpec({"file": "nothing can be imported here"})
-
-
 class Collector:
     """Collects. All methods are thread-safe.
 
-    `writer` opens the store and is called on the writer thread. `open_capture` opens a file
-    to import. `reap` ends a gadget process that
+    `writer` opens the store and is called on the writer thread. `reap` ends a gadget process that
     a killed collector left behind and says what it found, "" for nothing. `fatal` is called when
     the writer cannot go on; by default the process ends.
     """
@@ -92,7 +85,6 @@ class Collector:
         state_dir: Path,
         limits: CollectorLimits | None = None,
         allowed_images: Sequence[str] = (OFFICIAL,),
-        open_capture: OpenCapture = _nothing_to_import,
         reap: Reap = lambda _: "",
         fatal: Callable[[BaseException], None] = _exit,
     ) -> None:
@@ -110,14 +102,6 @@ class Collector:
             allowed_images=allowed_images,
             describe=self._descriptions.ask,
             offered=lambda name: self._pollers.status(name).gadgets,
-        )
-        self._imports = Imports(
-            open_capture=open_capture,
-            catalogue=catalogue,
-            decode=decode,
-            begin=self._begin,
-            full=lambda: self._guard.full,
-            state_dir=state_dir,
         )
         self._reap = reap
         self._guard = DiskGuard(state_dir, self._limits.reserve_bytes)
@@ -142,7 +126,6 @@ class Collector:
         self._spool_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         beat = self._heartbeat.read()
         self._guard.start()
-        self._imports.tidy()
         kept = self._ledger.start()
         self._writer.start()
         points = self._writer.call(lambda store: store.unfinished(), self._limits.call_timeout)
@@ -234,14 +217,12 @@ class Collector:
             command=source.command(session, spec),
             info=source.info(spec),
         )
-        run = self._begin(new)
+        stored = self._create(new)
+        run = self._run(stored, self._lane(session))
         run.open(source)
         if run.ended_event.is_set() and not run.over_event.wait(5):
             return replace(run.latest, state=run.state)
         return run.latest
-
-    def _begin(self, new: NewSession) -> Run:
-        return self._run(self._create(new), self._lane(new.id))
 
     def _create(self, new: NewSession) -> Session:
         try:
@@ -262,15 +243,6 @@ class Collector:
             )
             with suppress(SessionNotFound):
                 self._writer.call(partial(_change, session, change), self._limits.call_timeout)
-
-    def import_file(self, request: ImportRequest) -> ImportStatus:
-        """Begin to import a file. Raises `InvalidSpec`, `StoreBusy`."""
-        self._refuse_when_down()
-        return self._imports.start(request)
-
-    def imports(self) -> Sequence[ImportStatus]:
-        """Return the newest imports, newest first."""
-        return self._imports.statuses()
 
     def stop_session(self, session: SessionId) -> None:
         """Begin a graceful stop. Raises `SessionNotFound`, `WrongState` when it already ended."""

@@ -17,7 +17,6 @@ import msgspec
 from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import CollectorUnavailable
-from igdash.domain.imports import ImportRequest, ImportStatus
 from igdash.domain.schedules import Order, Schedule
 from igdash.domain.sessions import Session, SessionId, SessionSpec
 from igdash.domain.threads import spawn
@@ -73,17 +72,6 @@ class ControlClient:
             call="describe", environment=environment, gadget=gadget, wait=min(wait, 30.0)
         )
         return msgspec.convert(self._call(request), Description)
-
-    def import_file(self, request: ImportRequest) -> ImportStatus:
-        """Begin to import a file that the collector can read. Raises `InvalidSpec`, `StoreBusy`,
-        `CollectorUnavailable`."""
-        found = self._call(wire.Request(call="import", file=request))
-        return msgspec.convert(found, ImportStatus)
-
-    def imports(self) -> Sequence[ImportStatus]:
-        """Return the newest imports, newest first. Raises `CollectorUnavailable`."""
-        found = self._call(wire.Request(call="imports"))
-        return msgspec.convert(found, tuple[ImportStatus, ...])
 
     def stats(self) -> CollectorStats:
         """Return how the collector is doing. Raises `CollectorUnavailable`."""

@@ -20,7 +20,6 @@ import msgspec
 from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import AlreadyRunning, CollectorUnavailable, IgdashError, InvalidSpec
-from igdash.domain.imports import ImportRequest, ImportStatus
 from igdash.domain.schedules import Order, Schedule
 from igdash.domain.sessions import Session, SessionId, SessionSpec
 from igdash.domain.threads import spawn
@@ -54,12 +53,6 @@ class Callee(Protocol):
 
     def describe(self, environment: str, gadget: str, wait: float) -> Description:
         """Tell what one says of a gadget."""
-
-    def import_file(self, request: ImportRequest) -> ImportStatus:
-        """Begin to import a file."""
-
-    def imports(self) -> Sequence[ImportStatus]:
-        """Tell of the newest imports."""
 
     def stats(self) -> CollectorStats:
         """Tell how it goes."""
@@ -224,10 +217,6 @@ class _Connection:
                 return collector.test(name)
             case wire.Request(call="describe", environment=str() as name, gadget=str() as gadget):
                 return collector.describe(name, gadget, request.wait)
-            case wire.Request(call="import", file=ImportRequest() as file):
-                return collector.import_file(file)
-            case wire.Request(call="imports"):
-                return collector.imports()
             case wire.Request(call="stats"):
                 return collector.stats()
         raise InvalidSpec({"call": f"{request.call!r} is no call, or lacks what it needs"})
