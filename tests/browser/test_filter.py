@@ -10,6 +10,7 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from igdash.domain.sessions import SessionId, SessionState, Target
+from tests.browser.test_axe import AXE, RUN
 from tests.support.browser import PHONE, Page
 from tests.support.web import Web
 
@@ -240,6 +241,27 @@ def test_values_are_counted_again_without_changing_place_under_the_pointer(
     page.wait(lambda: values(page, "k8s.podName") == ["api-2 120", "web-1 60", "db-0 20"])
 
 
+def test_a_part_of_the_history_says_so_until_all_of_it_is_counted(page: Page, side: Web) -> None:
+    see(page, side)
+    page.wait(lambda: values(page, "k8s.podName")[:1] == ["web-1 60"])
+    page.js(
+        """(() => { const get = igdash.session.core.get;
+        window.goOn = new Promise((done) => { window.letGo = done; });
+        igdash.session.core.get = async (rest, signal) => {
+          if (!rest.startsWith('/fields/k8s.podName/top?')) return get(rest, signal);
+          if (rest.includes('budget_ms')) await window.goOn;
+          const answer = await get(rest, signal);
+          if (!rest.includes('budget_ms')) Object.assign(answer.scope, {complete: false, examined: 60});
+          return answer;
+        }; igdash.session.filter.set('exists type'); return 1 })()"""
+    )
+    note = '[data-field="k8s.podName"] .f-note'
+    page.wait(lambda: page.texts(note) == ["newest 60 of 100 …"])
+    page.js("window.letGo() || 1")
+    page.wait(lambda: page.texts(note) == [])
+    assert values(page, "k8s.podName") == ["web-1 60", "api-2 20", "db-0 20"]
+
+
 def test_on_a_narrow_screen_the_fields_are_a_sheet(page: Page, side: Web) -> None:
     page.resize(PHONE)
     see(page, side)
@@ -296,3 +318,33 @@ def test_an_ended_session_can_be_asked_as_well(page: Page, side: Web) -> None:
     page.wait(lambda: page.text("#session-state") == "stopped")
     type_in(page, "not exists error", Keys.ENTER)
     matched(page, "90 of 100 events match")
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_nothing_that_opens_has_a_serious_fault(page: Page, side: Web, theme: str) -> None:
+    page.prefer(prefers_color_scheme=theme)
+    see(page, side, query="?filter=dst.port+%3D+6379&seq=100")
+    page.wait(lambda: values(page, "k8s.podName") != [])
+    page.driver.execute_script(AXE)
+    faults = {}
+
+    def look(name: str) -> None:
+        page.wait("document.getAnimations().every(a => a.playState !== 'running')")
+        if found := page.driver.execute_async_script(RUN):
+            faults[name] = found
+
+    look("bar and panel")
+    type_in(page, "dst.prt = 1", Keys.ENTER)
+    page.find("#session-filter-error")
+    look("error")
+    page.keys(Keys.ESCAPE, "po")
+    page.find("#session-filter-list")
+    look("list")
+    page.keys(Keys.ESCAPE, Keys.ESCAPE)
+    for button in ("#session-filter-kept", "#session-share", "#session-export"):
+        page.click(button)
+        page.find(".menu")
+        look(button)
+        page.keys(Keys.ESCAPE)
+        page.wait("!document.querySelector('.menu:popover-open')")
+    assert faults == {}

@@ -1,5 +1,5 @@
 /* Keys. Whoever has a key registers it here with its words, so the help sheet lists what exists and
-   nothing else. Keys rest while one types, while a dialog is open and when a modifier is held. */
+   nothing else. Keys rest while one types, while a dialog or a menu is open and when a modifier is held. */
 (() => {
   "use strict";
   const ig = window.igdash;
@@ -22,7 +22,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (typing(event.target) || document.querySelector("dialog[open]")) return;
+    if (typing(event.target) || document.querySelector("dialog[open],.menu:popover-open")) return;
     const keys = prefix ? prefix + " " + event.key : event.key;
     clearTimeout(timer);
     prefix = "";

@@ -69,7 +69,7 @@
       box.style.top = at.bottom + 4 + 'px';
       box.style.left = Math.max(8, Math.min(at.right - box.offsetWidth, window.innerWidth - box.offsetWidth - 8)) + 'px';
       button.setAttribute('aria-expanded', 'true');
-      const first = box.querySelector('a,button,input');
+      const first = box.querySelector('a,button:not(:disabled),input');
       if (first) first.focus();
     };
     button.setAttribute('aria-expanded', 'false');

@@ -1,6 +1,7 @@
 /* The panel of fields: open one and see its most frequent values with their exact counts; click one
-   and the history is narrowed to it. Only open fields are counted, one after the other, and again
-   when events arrive, the less often the longer it takes. Under the pointer nothing changes place. */
+   and the history is narrowed to it. Only open fields are counted, one after the other: a short look
+   at each, then the rest of long histories; and again when events arrive, the less often the longer it
+   takes. Under the pointer nothing changes place. */
 (function () {
   'use strict';
   const ig = window.igdash;
@@ -8,7 +9,7 @@
   const core = view.core;
   const words = view.words;
   const el = ig.el;
-  const TOP = 8, MORE = 50, AGAIN_MS = 4000, REST = 8, WIDE_PX = 1200, ALL_MS = 60000;
+  const TOP = 8, MORE = 50, AGAIN_MS = 4000, REST = 8, WIDE_PX = 1200, DEEP_MS = 15000, ALL_MS = 110000;
   const NUMBER = /^(Uint|Int|Float)\d+$/;
   const IMPORTANT = ['type', 'error', 'rcode', 'qr', 'name', 'operation', 'syscall', 'k8s.podName', 'dst.addr', '@node', 'proc.comm', 'comm', 'k8s.namespace'];
   const LEFT_OUT = /(^|\.)addr_raw(\.|$)|(^|\.)timestamp(_raw)?$/;
@@ -148,7 +149,8 @@
     let any = false;
     try {
       for (;;) {
-        const one = p.list.find((each) => each.stale && p.open.includes(each.id) && !each.node.hidden);
+        const wait = p.list.filter((each) => each.stale && p.open.includes(each.id) && !each.node.hidden);
+        const one = wait.find((each) => !each.budget) || wait[0];
         if (!one || serial !== p.serial || !looked()) break;
         one.stale = false;
         any = true;
@@ -171,12 +173,14 @@
     const n = one.more ? MORE : TOP;
     one.node.classList.add('f-busy');
     try {
-      const answer = await core.get('/fields/' + called(one) + '/top?' + core.where({ n: n, budget_ms: one.all ? ALL_MS : null }), aborter.signal);
+      const answer = await core.get('/fields/' + called(one) + '/top?' + core.where({ n: n, budget_ms: one.budget }), aborter.signal);
       if (serial !== p.serial) return;
       Object.assign(one, { answer: answer, error: null });
+      /* What a short look did not cover is counted once all fields had theirs. */
+      if (!answer.scope.complete && !one.budget) Object.assign(one, { budget: DEEP_MS, stale: true });
       paintValues(one, p.inside);
       if (one.number && answer.values.length > 0) {
-        const stats = await core.get('/fields/' + called(one) + '/stats?' + core.where(), aborter.signal);
+        const stats = await core.get('/fields/' + called(one) + '/stats?' + core.where({ budget_ms: one.budget }), aborter.signal);
         if (serial !== p.serial) return;
         one.stats = stats;
         paintStats(one);
@@ -262,8 +266,9 @@
     if (answer.missing > 0 && answer.values.length > 0) found.push(el('p', { class: 'f-note' }, ig.fmt.count(answer.missing) + ' without it'));
     const scope = answer.scope || { complete: true };
     if (!scope.complete) {
-      const covered = 'of the newest ' + ig.fmt.count(scope.examined) + ' of ' + ig.fmt.count(scope.total) + ' events';
-      found.push(el('button', { class: 'f-more t-warn', type: 'button', title: 'Count all of them, however long it takes (at most a minute)', on: { click: () => { one.all = true; refresh(one); } } }, covered));
+      const covered = 'newest ' + ig.fmt.count(scope.examined) + ' of ' + ig.fmt.count(scope.total);
+      if (one.stale) found.push(el('p', { class: 'f-note t-warn', title: 'The rest is being counted' }, covered + ' …'));
+      else found.push(el('button', { class: 'f-more t-warn', type: 'button', title: 'Values of the newest events only. Count all of them, however long it takes (at most two minutes)', on: { click: () => { one.budget = ALL_MS; refresh(one); } } }, covered));
     }
     return found;
   }
@@ -316,6 +321,7 @@
     clearTimeout(p.timer);
     aborter.abort();
     aborter = new AbortController();
+    for (const one of p.list) one.budget = null;
   }
 
   view.fieldNames = () => p.names;
