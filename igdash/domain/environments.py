@@ -87,7 +87,7 @@ class EnvironmentStatus:
     `namespace`, `pod`, `container`, `node` to values known to exist there (may be empty).
     `coverage` tells of each node by itself where that is known (then `nodes` are their names);
     `next_try` is when it is looked at again (ns since the epoch, 0 = not known). `rights` names each
-    missing right and what is off without it.
+    missing right and what is off without it. `headless`: gadgets can run there by themselves.
     """
 
     name: str
@@ -101,6 +101,7 @@ class EnvironmentStatus:
     coverage: tuple[NodeStatus, ...] = ()
     next_try: int = 0
     rights: tuple[str, ...] = ()
+    headless: bool = False
 
 
 def parse_address(address: str) -> tuple[str, str, int]:

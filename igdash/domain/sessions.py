@@ -54,7 +54,11 @@ class StopAfter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSpec:
-    """What a user asks for. `params` maps short parameter names to text values."""
+    """What a user asks for. `params` maps short parameter names to text values.
+
+    `headless`: the gadget runs in the environment by itself, also while igdash is away. `instance`
+    is the id of such a gadget that somebody else made, and that is only read.
+    """
 
     gadget: str
     environment: str
@@ -62,6 +66,13 @@ class SessionSpec:
     target: Target = field(default_factory=Target)
     params: Mapping[str, str] = field(default_factory=dict)
     stop_after: StopAfter = field(default_factory=StopAfter)
+    headless: bool = False
+    instance: str = ""
+
+    @property
+    def lives_on(self) -> bool:
+        """Whether its gadget goes on while igdash is away."""
+        return self.headless or bool(self.instance)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,7 @@ class ProcessStream:
         self._started = False
         self._thread = spawn(f"gadget-{session}", self._run)
 
-    def stop(self, *, timeout: float) -> None:
+    def stop(self, *, timeout: float, leave: bool = False) -> None:  # noqa: ARG002
         """Interrupt it, terminate it at half of `timeout` s, kill it at the end of it."""
         now = time.monotonic()
         with self._lock:

@@ -97,10 +97,12 @@ class FakeStream:
         self.sink = sink
         self.tail: Chunk | None = None
         self.stops = 0
+        self.left = False
         self._over = threading.Event()
 
-    def stop(self, *, timeout: float) -> None:
+    def stop(self, *, timeout: float, leave: bool = False) -> None:
         self.stops += 1
+        self.left = leave
         if self.stops == 1 and not self._over.is_set():
             if self.tail is not None:
                 self.sink.chunk(self.tail)

@@ -24,6 +24,7 @@ import grpc
 
 from igdash_wire import ig_pb2 as pb
 from igdash_wire import ig_pb2_grpc as rpc
+from tests.support.instances import BY_INSTANCE, Instances
 
 VERSION = "0.55.1"
 
@@ -168,12 +169,27 @@ def opened_files(count: int, rate: float, **more: Any) -> Script:
 
 
 class Daemon:
-    """The server. `requests` are the run requests it got; `sent` counts data messages offered."""
+    """The server. `requests` are the run requests it got; `sent` counts data messages offered.
+
+    `kept` are the headless instances that it starts with: those of a daemon before it. An instance
+    takes `starting` seconds until it is up. `created`, `removed` and `attached` tell what was asked.
+    """
 
     def __init__(
-        self, scripts: dict[str, Script], address: str = "127.0.0.1:0", **tls: Any
+        self,
+        scripts: dict[str, Script],
+        address: str = "127.0.0.1:0",
+        kept: dict[str, pb.GadgetInstance] | None = None,
+        starting: float = 0.05,
+        **tls: Any,
     ) -> None:
         self.scripts = scripts
+        self.starting = starting
+        self.created: list[pb.GadgetInstance] = []
+        self.removed: list[str] = []
+        self.attached: list[str] = []
+        self.crashed = False
+        self.instances = Instances(self, {} if kept is None else kept)
         self.requests: list[pb.GadgetRunRequest] = []
         self.offered = 0
         self.sent = 0
@@ -186,6 +202,7 @@ class Daemon:
         )
         rpc.add_GadgetManagerServicer_to_server(_Manager(self), self._server)
         rpc.add_BuiltInGadgetManagerServicer_to_server(_BuiltIn(), self._server)
+        rpc.add_GadgetInstanceManagerServicer_to_server(self.instances, self._server)
         credentials = tls.get("credentials")
         if credentials is not None:
             self.port = self._server.add_secure_port(address, credentials)
@@ -201,6 +218,7 @@ class Daemon:
         """End every stream at once, as a killed daemon does."""
         self._cut.set()
         self._server.stop(0).wait(5)
+        self.instances.end()
 
     def script(self, image: str) -> Script | None:
         name = image.rsplit("/", 1)[-1].partition(":")[0]
@@ -223,6 +241,9 @@ class _Manager(rpc.GadgetManagerServicer):
             context.abort(
                 grpc.StatusCode.UNKNOWN, f"expected version to be 1, got {request.version}"
             )
+        if request.flags & BY_INSTANCE:
+            info = self.daemon.instances.info(request.imageName, context)
+            return pb.GetGadgetInfoResponse(gadgetInfo=info)
         script = self.daemon.script(request.imageName)
         if script is None:
             context.abort(
@@ -239,7 +260,11 @@ class _Manager(rpc.GadgetManagerServicer):
     def RunGadget(
         self, requests: Iterator[pb.GadgetControlRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.GadgetEvent]:
-        run = next(requests).runRequest
+        first = next(requests)
+        if first.WhichOneof("Event") == "attachRequest":
+            yield from self.daemon.instances.attached(first.attachRequest.id, context)
+            return
+        run = first.runRequest
         self.daemon.requests.append(run)
         script = self.daemon.script(run.imageName)
         if script is None or script.error:

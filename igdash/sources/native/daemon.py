@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from igdash.domain.commands import run_argv
 from igdash.domain.environments import Environment, EnvironmentStatus, Health
 from igdash.domain.errors import GadgetNotFound, SourceError
 from igdash.domain.gadgets import Delivery, Gadget
 from igdash.domain.images import image_of as image_of
+from igdash.domain.instances import Instance, own_id, own_name
 from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.ports import Sink, Stream
 from igdash.domain.sessions import SessionId, SessionSpec
@@ -21,12 +22,14 @@ from igdash.domain.times import now_ns
 from igdash.sources.catalogue import load_catalogue
 from igdash.sources.native.client import Connect, GrpcFailure, NativeLoop
 from igdash.sources.native.describe import HOST, described, wire_params
+from igdash.sources.native.instances import instances_at, list_instances, remove_at
 from igdash.sources.native.pipes import Tls, daemon
 from igdash.sources.native.runs import INFO, INFO_SECONDS, PROTOCOL, Wanted
 from igdash.sources.native.stream import NativeStream
 from igdash.sources.process import cause_first
 from igdash_wire import ig_pb2 as pb
 
+T = TypeVar("T")
 GET_INFO: Final = "/api.BuiltInGadgetManager/GetInfo"
 STATUS_SECONDS: Final = 5.0
 FRESH_SECONDS: Final = 5.0
@@ -77,10 +80,11 @@ class DaemonSource:
             nodes=(self.node,),
         )
         try:
-            version = shared_loop().run(ask_version(self._connect)).result(STATUS_SECONDS * 2 + 1)
+            asked = ask_abilities(self._connect)
+            version, headless = shared_loop().run(asked).result(STATUS_SECONDS * 2 + 1)
         except (SourceError, GrpcFailure, TimeoutError) as error:
             return replace(status, reason=why_down(self.environment, error))
-        return replace(status, health=Health.UP, version=version)
+        return replace(status, health=Health.UP, version=version, headless=headless)
 
     def command(self, session: SessionId, spec: SessionSpec) -> tuple[str, ...]:  # noqa: ARG002
         """Return the `gadgetctl` line that would run the same."""
@@ -100,7 +104,11 @@ class DaemonSource:
     def restartable(self, spec: SessionSpec) -> bool:
         """Whether running it again continues the session: not for a gadget with a single answer."""
         known = known_gadget(spec.gadget)
-        return known is None or known.delivery not in (Delivery.ONCE, Delivery.AT_STOP)
+        return (
+            spec.lives_on
+            or known is None
+            or known.delivery not in (Delivery.ONCE, Delivery.AT_STOP)
+        )
 
     def describe(self, gadget: str) -> Gadget:
         """Return the gadget as the daemon itself describes it. Raises `SourceError`.
@@ -114,14 +122,28 @@ class DaemonSource:
             raise SourceError(f"{gadget}: {cause_first(str(error)) or 'no answer'}") from error
         return described(answer, known_gadget(gadget), gadget)
 
-    def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:  # noqa: ARG002
+    def instances(self) -> Sequence[Instance]:
+        """Return the daemon's headless instances. Raises `SourceError`."""
+        return self._about_instances(instances_at(self._connect, self.node))
+
+    def remove_instance(self, session: SessionId) -> None:
+        """Remove the one that a session made. Raises `SourceError`."""
+        self._about_instances(remove_at(self._connect, own_id(session)))
+
+    def _about_instances(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return shared_loop().run(work).result(STATUS_SECONDS * 3)
+        except (SourceError, GrpcFailure, TimeoutError) as error:
+            raise SourceError(why_down(self.environment, error)) from error
+
+    def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:
         """Start the gadget on the daemon; an unreachable one is waited for.
 
         Raises `SourceError` for a gadget nobody knows. Parameters are checked against what the
         daemon itself says of the gadget, when it runs.
         """
         self._gadget(spec)
-        wanted = wanted_of(self.environment, spec, HOST)
+        wanted = reading_instance(wanted_of(self.environment, spec, HOST), session, spec)
         return NativeStream(shared_loop(), wanted, sink, {self.node: self._connect})
 
     def _gadget(self, spec: SessionSpec) -> Gadget:
@@ -171,6 +193,29 @@ def wanted_of(environment: Environment, spec: SessionSpec, manager: str) -> Want
         known=known,
         once=known is not None and known.delivery is Delivery.ONCE,
     )
+
+
+def reading_instance(wanted: Wanted, session: SessionId, spec: SessionSpec) -> Wanted:
+    """Return what is wanted of a headless instance, when the session is about one."""
+    if spec.headless:
+        return replace(wanted, instance=own_id(session), name=own_name(session))
+    return replace(wanted, instance=spec.instance)
+
+
+async def ask_abilities(connect: Connect) -> tuple[str, bool]:
+    """Return the server's version, and whether it can have headless instances. Raises as below."""
+    client = await connect()
+    try:
+        request = pb.InfoRequest(version="1.0").SerializeToString()
+        answer = await client.unary(GET_INFO, request, timeout=STATUS_SECONDS)
+        version = pb.InfoResponse.FromString(answer).serverVersion
+        try:
+            await list_instances(client)
+        except GrpcFailure:
+            return version, False  # a server without a store for instances does not know the call
+        return version, True
+    finally:
+        await client.aclose()
 
 
 async def ask_version(connect: Connect) -> str:

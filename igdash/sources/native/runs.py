@@ -51,7 +51,8 @@ class Wanted:
     """What to run: the image and the parameters that differ from their defaults, by full key.
 
     `known` is the catalogue's gadget, for texts. `once`: it delivers one answer, so that it is not
-    run again after it gave it.
+    run again after it gave it. `instance` is the id of a headless instance to be read instead;
+    `name` is given when it is the session's own, to be made and removed.
     """
 
     image: str
@@ -59,6 +60,8 @@ class Wanted:
     gadget: str = ""
     known: Gadget | None = None
     once: bool = False
+    instance: str = ""
+    name: str = ""
 
 
 _PREFIXES: Final = ("operator.", "custom.")
@@ -118,6 +121,7 @@ class NodeRun:
         self._schemas = schemas
         self._stop = asyncio.Event()
         self._stop_seconds = STOP_SECONDS
+        self._leave = False
         self._hurry = asyncio.Event()
         self._absent_since = self.since
         self._attempts = 0
@@ -149,9 +153,12 @@ class NodeRun:
             self._become(NodeState.ENDED)
         self._changed(self)
 
-    def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """Ask the gadget to end; its tail is still read, for so many seconds."""
-        self._stop_seconds = seconds
+    def stop(self, seconds: float = STOP_SECONDS, *, leave: bool = False) -> None:
+        """Ask the gadget to end; its tail is still read, for so many seconds.
+
+        `leave`: what goes on by itself is left to do so (see `instances`).
+        """
+        self._stop_seconds, self._leave = seconds, leave
         self._stop.set()
 
     def hurry(self) -> None:
@@ -225,7 +232,7 @@ class NodeRun:
 
         def on_messages(messages: list[bytes]) -> None:
             for chunk in reader.read(messages, now_ns()):
-                self._emit(chunk)
+                self._take(chunk)
             if reader.info is not None and self.state is not NodeState.CONNECTED:
                 backoff.reset()
                 self._arrived(reader.info)
@@ -235,16 +242,13 @@ class NodeRun:
             if not ended.done():
                 ended.set_result(status)
 
-        request = pb.GadgetRunRequest(
-            imageName=self._wanted.image, paramValues=params, version=PROTOCOL, logLevel=LOG_LEVEL
-        )
-        message = pb.GadgetControlRequest(runRequest=request).SerializeToString()
-        call = client.stream(RUN, message, on_messages, on_end)
+        call = client.stream(RUN, self._first(params).SerializeToString(), on_messages, on_end)
         began = loop.time()
         try:
             await self._until_end(client, call, ended)
         finally:
             client.cancel(call)
+            self._detached()
         if self.state is NodeState.CONNECTED:
             self._proven = self._proven or loop.time() - began > PROVEN_AFTER
             self._absent_since = max(reader.seen, now_ns() - int(NOTICED_WITHIN * NS))
@@ -265,9 +269,8 @@ class NodeRun:
         if ended.done() or call is None:
             return
         began = now_ns()
-        client.send(
-            call, pb.GadgetControlRequest(stopRequest=pb.GadgetStopRequest()).SerializeToString()
-        )
+        if not await self._ask_to_end(client, call):
+            return
         await asyncio.wait((ended,), timeout=self._stop_seconds)
         if self.state is NodeState.CONNECTED:
             # IG throws away what is queued when a run ends, and says nothing (protocol.md 0.2).
@@ -277,6 +280,29 @@ class NodeRun:
             )
             cause = LossCause.STOP_TAIL
             self._emit(loss_chunk(self.node, began - NS, now_ns(), 0, cause, detail, exact=False))
+
+    # -- what is different for a headless instance
+
+    def _run_request(self, params: Mapping[str, str]) -> pb.GadgetRunRequest:
+        return pb.GadgetRunRequest(
+            imageName=self._wanted.image, paramValues=params, version=PROTOCOL, logLevel=LOG_LEVEL
+        )
+
+    def _first(self, params: Mapping[str, str]) -> pb.GadgetControlRequest:
+        """Return the message that begins the stream."""
+        return pb.GadgetControlRequest(runRequest=self._run_request(params))
+
+    def _take(self, chunk: Chunk) -> None:
+        self._emit(chunk)
+
+    def _detached(self) -> None:
+        """The stream is over; nothing more comes of it."""
+
+    async def _ask_to_end(self, client: GrpcClient, call: Call) -> bool:
+        """Ask the gadget to end; return whether it will, so that its tail is waited for."""
+        stop = pb.GadgetControlRequest(stopRequest=pb.GadgetStopRequest())
+        client.send(call, stop.SerializeToString())
+        return True
 
     # -- bookkeeping
 

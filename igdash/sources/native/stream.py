@@ -12,9 +12,12 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 
+from igdash.domain.instances import Remembers
 from igdash.domain.nodes import NodeState
 from igdash.domain.ports import Sink
 from igdash.sources.native.client import CLOSING, GrpcClient, NativeLoop
+from igdash.sources.native.instances import InstanceRun
+from igdash.sources.native.replayed import Memory
 from igdash.sources.native.runs import NodeRun, Wanted
 
 log = logging.getLogger(__name__)
@@ -34,6 +37,8 @@ class NativeStream:
         self._tasks: set[asyncio.Task[None]] = set()
         self._schemas: set[bytes] = set()
         self._broken: list[str] = []
+        self._recall = sink.recall if isinstance(sink, Remembers) else None
+        self._memories: dict[str, Memory] = {}
         self._started = False
         self._stopping = False
         self._over = threading.Event()
@@ -42,9 +47,9 @@ class NativeStream:
 
     # -- the port, from any thread
 
-    def stop(self, *, timeout: float) -> None:
+    def stop(self, *, timeout: float, leave: bool = False) -> None:
         """Ask every node to end; what has not ended after `timeout` s is cut."""
-        self._loop.run(self._stop(timeout))
+        self._loop.run(self._stop(timeout, leave))
 
     def join(self, timeout: float) -> bool:
         """Wait until `sink.ended` was called."""
@@ -65,11 +70,18 @@ class NativeStream:
             run is not None and run.state in (NodeState.WAITING, NodeState.CONNECTED)
         ):
             return
-        run = NodeRun(node, self._wanted, connect, self._sink.chunk, self._changed, self._schemas)
+        run = self._run(node, connect)
         self._runs[node] = run
         task = asyncio.get_running_loop().create_task(run.work(), name=f"run-{node}")
         self._tasks.add(task)
         task.add_done_callback(self._done)
+
+    def _run(self, node: str, connect: Connect) -> NodeRun:
+        emit, changed, schemas = self._sink.chunk, self._changed, self._schemas
+        if not self._wanted.instance:
+            return NodeRun(node, self._wanted, connect, emit, changed, schemas)
+        memory = self._memories.setdefault(node, Memory(node, self._recall))
+        return InstanceRun(node, self._wanted, connect, emit, changed, schemas, memory)
 
     def drop_node(self, node: str, why: str) -> None:
         """The node is gone for good: its run ends, the time without it is accounted for."""
@@ -110,10 +122,10 @@ class NativeStream:
         self._sink.ended(failed=everywhere, reason="; ".join(reasons))
         self._over.set()
 
-    async def _stop(self, timeout: float) -> None:
+    async def _stop(self, timeout: float, leave: bool) -> None:
         self._stopping = True
         for run in self._runs.values():
-            run.stop(timeout)
+            run.stop(timeout, leave=leave)
         pending = set(self._tasks)
         if pending:
             # A run keeps to the time itself, and tells of its tail; then it closes its connection.

@@ -1,0 +1,338 @@
+"""Headless instances: igdash comes and goes, the daemon comes and goes; each event is stored once, or
+a loss record says from when to when it is not known."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from igdash.domain.instances import RING, own_id
+from igdash.domain.losses import Loss, LossCause
+from igdash.domain.nodes import NodeState
+from igdash.domain.times import NS, now_ns
+from igdash.sources.native import instances, runs
+from igdash.sources.native.daemon import DaemonSource, shared_loop
+from igdash_wire import ig_pb2 as pb
+from tests.support.daemon import Daemon, Numbers, Script, numbered
+from tests.support.headless import SESSION, RememberingSink, attached, restarted
+from tests.support.native import environment, numbers
+from tests.support.proxy import Proxy
+from tests.support.sinks import RecordingSink
+from tests.support.waiting import wait_until
+
+ID = own_id(SESSION)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared_loop()
+    monkeypatch.setattr(instances, "QUIET", 0.3)
+    monkeypatch.setattr(instances, "HOLD", 1.0)
+    backoff = runs.Backoff
+    monkeypatch.setattr(runs, "Backoff", lambda: backoff(first=0.05, most=0.2))
+
+
+def manual() -> Script:
+    """A gadget that sends only what the test emits."""
+    return numbered(0)
+
+
+def rows(*counted: int) -> list[bytes]:
+    script = numbered(max(counted, default=0))
+    return [script.messages[n - 1] for n in counted]
+
+
+def emit(daemon: Daemon, *counted: int) -> None:
+    instance = daemon.instances.running[ID]
+    for row in rows(*counted):
+        instance.emit(row)
+
+
+def streams(*sinks: RecordingSink) -> list[Loss]:
+    return [one for sink in sinks for one in sink.losses() if one.cause is LossCause.STREAM]
+
+
+def up(daemon: Daemon) -> None:
+    wait_until(lambda: ID in daemon.instances.running and daemon.attached)
+
+
+def test_made_asked_attached_removed() -> None:
+    daemon = Daemon({"numbers": manual()})
+    daemon.scripts["numbers"].messages.extend(rows(*range(1, 101)))
+    with attached(daemon.address, RememberingSink(), leave=False) as sink:
+        sink.wait_for(events=100)
+        [made] = daemon.created
+        assert (made.id, made.name) == (ID, f"igdash-{SESSION}")
+        assert made.gadgetConfig.paramValues["operator.oci.ebpf.pid"] == "0"
+        assert made.gadgetConfig.version == 1
+    assert numbers(sink) == list(range(1, 101))
+    assert daemon.removed == [ID]
+    assert not daemon.crashed
+    assert not streams(sink)
+    [tail] = [one for one in sink.losses() if one.cause is LossCause.STOP_TAIL]
+    assert tail.count == 0
+    assert sink.end == (False, "")
+    daemon.kill()
+
+
+def test_nobody_attaches_before_it_is_up() -> None:
+    daemon = Daemon({"numbers": numbered(5)}, starting=1.0)
+    with attached(daemon.address, RememberingSink()) as sink:
+        sink.wait_for(events=5)
+    assert not daemon.crashed
+    assert len(daemon.attached) == 1
+    daemon.kill()
+
+
+def test_the_double_dies_of_an_early_attach() -> None:
+    """What the order of calls is for."""
+    daemon = Daemon({"numbers": numbered(5)}, starting=30.0)
+    connect = DaemonSource(environment(daemon.address))._connect
+
+    async def early() -> None:
+        client = await connect()
+        wanted = pb.GadgetInstance(id=ID, name="early")
+        wanted.gadgetConfig.imageName = "numbers"
+        create = pb.CreateGadgetInstanceRequest(gadgetInstance=wanted)
+        await client.unary(instances.CREATE, create.SerializeToString(), timeout=5)
+        attach = pb.GadgetControlRequest(attachRequest=pb.GadgetAttachRequest(id=ID, version=1))
+        client.stream(runs.RUN, attach.SerializeToString(), lambda _: None, lambda _: None)
+        await client.lost
+
+    shared_loop().run(early()).result(15)
+    assert daemon.crashed
+
+
+@pytest.mark.parametrize("missed", [0, 1, 100, RING - 1])
+def test_igdash_away_while_the_ring_holds_it_all(missed: int) -> None:
+    daemon = Daemon({"numbers": manual()})
+    with attached(daemon.address, RememberingSink()) as first:
+        up(daemon)
+        emit(daemon, *range(1, 31))
+        first.wait_for(events=30)
+    assert daemon.removed == []
+    emit(daemon, *range(31, 31 + missed))
+    with attached(daemon.address, RememberingSink(first)) as second:
+        second.wait_for(calls=("started",))
+        wait_until(lambda: any("told again" in line.text for line in second.logs()))
+        emit(daemon, 5_000)
+        second.wait_for(events=missed + 1)
+    assert numbers(second) == [*range(31, 31 + missed), 5_000]
+    assert len(daemon.created) == 1
+    assert not streams(first, second)
+    assert not [one for one in second.losses() if one.cause is LossCause.STOP_TAIL]
+    daemon.kill()
+
+
+def test_igdash_away_for_more_than_the_ring_holds() -> None:
+    daemon = Daemon({"numbers": manual()})
+    with attached(daemon.address, RememberingSink()) as first:
+        up(daemon)
+        emit(daemon, *range(1, 31))
+        first.wait_for(events=30)
+    left = now_ns()
+    emit(daemon, *range(31, 31 + RING + 50))
+    back = now_ns()
+    with attached(daemon.address, RememberingSink(first)) as second:
+        second.wait_for(events=RING)
+    assert numbers(second) == list(range(81, 81 + RING))
+    [gap] = streams(second)
+    assert gap.start <= left
+    assert back <= gap.end <= now_ns()
+    assert (gap.node, gap.count, gap.exact) == ("host", 0, False)
+    assert str(RING) in gap.detail
+    daemon.kill()
+
+
+def test_a_connection_that_is_cut_loses_nothing() -> None:
+    events = Numbers()
+    daemon = Daemon({"numbers": events.script(rate=200)})
+    proxy = Proxy(daemon.port)
+    with attached(proxy.address, RememberingSink()) as sink:
+        for _ in range(3):
+            before = len(sink.events())
+            sink.wait_for(events=before + 60)
+            proxy.cut()
+        sink.wait_for(events=len(sink.events()) + 60)
+    seen = numbers(sink)
+    assert seen == list(range(1, len(seen) + 1))
+    assert not streams(sink)
+    assert len(daemon.created) == 1
+    proxy.close()
+    daemon.kill()
+
+
+def test_a_connection_cut_while_it_is_told_again() -> None:
+    """Whatever was held back then comes once more, and is stored once."""
+    events = Numbers()
+    daemon = Daemon({"numbers": events.script(rate=300)})
+    proxy = Proxy(daemon.port)
+    with attached(proxy.address, RememberingSink()) as sink:
+        sink.wait_for(events=50)
+        for _ in range(4):
+            attaches = len(daemon.attached)
+            proxy.cut()
+            wait_until(lambda n=attaches: len(daemon.attached) > n)  # type: ignore[misc]
+        sink.wait_for(events=len(sink.events()) + 100)
+    seen = numbers(sink)
+    assert seen == list(range(1, len(seen) + 1))
+    assert not streams(sink)
+    proxy.close()
+    daemon.kill()
+
+
+def test_the_daemon_restarts_and_brings_the_instance_back_empty() -> None:
+    events = Numbers()
+    daemon = Daemon({"numbers": events.script(rate=200)})
+    with attached(daemon.address, RememberingSink()) as sink:
+        sink.wait_for(events=50)
+        again = restarted(daemon)
+        wait_until(lambda: streams(sink))
+        sink.wait_for(events=len(sink.events()) + 50)
+        again.kill()
+    assert [n for n, times in Counter(numbers(sink)).items() if times > 1] == []
+    [gap] = streams(sink)
+    assert "started anew" in gap.detail
+    outside = [
+        n
+        for n, at in events.at.items()
+        if n < numbers(sink)[-1]
+        and n not in numbers(sink)
+        and not gap.start - NS // 20 <= at <= gap.end + NS // 20
+    ]
+    assert outside == []
+    assert again.created == []
+    assert not again.crashed
+
+
+def test_an_empty_ring_is_a_loss_before_anything_comes() -> None:
+    daemon = Daemon({"numbers": manual()})
+    with attached(daemon.address, RememberingSink()) as sink:
+        up(daemon)
+        emit(daemon, 1, 2, 3)
+        sink.wait_for(events=3)
+        again = restarted(daemon)
+        wait_until(lambda: streams(sink))
+    again.kill()
+
+
+def test_equal_rows_that_are_new_are_stored() -> None:
+    daemon = Daemon({"numbers": manual()})
+    with attached(daemon.address, RememberingSink()) as first:
+        up(daemon)
+        emit(daemon, 1, 2, 7, 7, 7)
+        first.wait_for(events=5)
+    emit(daemon, 7, 7, 8)
+    with attached(daemon.address, RememberingSink(first)) as second:
+        second.wait_for(events=3)
+    assert numbers(second) == [7, 7, 8]
+    assert not streams(second)
+    daemon.kill()
+
+
+def test_somebody_removed_it() -> None:
+    events = Numbers()
+    daemon = Daemon({"numbers": events.script(rate=200)})
+    with attached(daemon.address, RememberingSink()) as sink:
+        sink.wait_for(events=50)
+        daemon.instances.RemoveGadgetInstance(pb.GadgetInstanceId(id=ID), None)
+        wait_until(lambda: len(daemon.created) == 2)
+        sink.wait_for(events=len(sink.events()) + 50)
+    [gap] = streams(sink)
+    assert "made again" in gap.detail
+    assert len(set(numbers(sink))) == len(numbers(sink))
+    daemon.kill()
+
+
+def test_a_failed_one_fails_the_session_with_its_text() -> None:
+    daemon = Daemon({"numbers": numbered(1, error="attaching: no kprobes here")})
+    with attached(daemon.address, RememberingSink()) as sink:
+        assert sink.over.wait(10)
+    assert sink.end is not None
+    failed, reason = sink.end
+    assert failed
+    assert "no kprobes here" in reason
+    assert daemon.attached == []
+    daemon.kill()
+
+
+def test_one_that_fails_at_the_daemons_restart() -> None:
+    daemon = Daemon({"numbers": numbered(3)})
+    with attached(daemon.address, RememberingSink()) as sink:
+        sink.wait_for(events=3)
+        daemon.scripts = {"numbers": numbered(3, error="out of memory")}
+        again = restarted(daemon)
+        assert sink.over.wait(10)
+    assert sink.end == (True, "out of memory")
+    assert again.attached == []
+    again.kill()
+
+
+def test_two_read_one_instance() -> None:
+    events = Numbers()
+    daemon = Daemon({"numbers": events.script(rate=200)})
+    with attached(daemon.address, RememberingSink(), leave=False) as own:
+        own.wait_for(events=50)
+        with attached(daemon.address, RememberingSink(), instance=ID, leave=False) as other:
+            other.wait_for(events=200)
+        assert daemon.removed == []
+        own.wait_for(events=numbers(other)[-1])
+    assert numbers(other) == list(range(1, len(numbers(other)) + 1))
+    assert numbers(own) == list(range(1, len(numbers(own)) + 1))
+    assert not streams(own, other)
+    daemon.kill()
+
+
+def test_an_instance_of_others_that_is_not_there() -> None:
+    daemon = Daemon({"numbers": numbered(3)})
+    with attached(daemon.address, RememberingSink(), instance="f" * 32) as sink:
+        assert sink.over.wait(10)
+    assert sink.end is not None
+    assert sink.end[0]
+    assert "there is no instance" in sink.end[1]
+    assert daemon.created == []
+    daemon.kill()
+
+
+def test_others_remove_theirs() -> None:
+    daemon = Daemon({"numbers": manual()})
+    with attached(daemon.address, RememberingSink()) as own:
+        up(daemon)
+        emit(daemon, 1, 2)
+        own.wait_for(events=2)
+        with attached(daemon.address, RememberingSink(), instance=ID) as other:
+            other.wait_for(events=2)
+            daemon.instances.RemoveGadgetInstance(pb.GadgetInstanceId(id=ID), None)
+            assert other.over.wait(10)
+    assert other.end == (False, "")
+    daemon.kill()
+
+
+def test_stopped_while_the_daemon_is_away() -> None:
+    daemon = Daemon({"numbers": numbered(3)})
+    with attached(daemon.address, RememberingSink(), leave=False) as sink:
+        sink.wait_for(events=3)
+        daemon.kill()
+        wait_until(lambda: sink.coverage["host"].state is NodeState.WAITING)
+    assert any("could not be removed" in line.text for line in sink.logs())
+    assert streams(sink)
+
+
+def test_what_a_daemon_has() -> None:
+    daemon = Daemon({"numbers": numbered(3), "broken": numbered(1, error="no BTF")})
+    source = DaemonSource(environment(daemon.address))
+    assert source.status().headless
+    assert list(source.instances()) == []
+    with attached(daemon.address, RememberingSink()) as sink:
+        sink.wait_for(events=3)
+        [one] = source.instances()
+        assert (one.id, one.name, one.image, one.state) == (
+            ID, f"igdash-{SESSION}", "numbers", "running",
+        )  # fmt: skip
+        assert one.tags == ("igdash",)
+        assert one.nodes == ("host",)
+    source.remove_instance(SESSION)
+    source.remove_instance(SESSION)
+    assert list(source.instances()) == []
+    daemon.kill()
