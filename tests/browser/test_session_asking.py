@@ -137,6 +137,20 @@ def test_with_a_filter_only_what_matches_comes_in(page: Page, side: Web) -> None
     assert page.text("#session-grid .s-mark [col-id='proc.pid']") == "36"
 
 
+def test_more_matches_at_once_than_a_page_begin_anew_without_a_hole(page: Page, side: Web) -> None:
+    id_ = started(side)
+    side.control.add(id_, [mixed(n) for n in range(1, 31)])
+    see(page, id_, "?filter=type%20%3D%20close")
+    answered(page, [30, 27])
+    side.control.add(id_, [mixed(n) for n in range(31, 1_501)])
+    answered(page, range(1_500, 1_440, -3))
+    for _ in range(7):
+        scroll(page, 10_000_000)
+        page.wait("!document.querySelector('#session-grid .s-pending')")
+    page.wait(lambda: pids(page)[-1:] == ["3"])
+    page.wait(lambda: page.text("#session-rows").endswith("of 500"))
+
+
 def test_matches_page_down_to_the_first_event(page: Page, side: Web) -> None:
     id_ = started(side)
     for first in range(1, 2_001, 500):

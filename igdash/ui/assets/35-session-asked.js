@@ -217,10 +217,18 @@
     const page = await found.peek();
     if (found !== g().found || !view.grid.following()) return;
     const came = found.take(page);
-    if (came === null) await asked.begin();
+    if (came === null) await skip(found);
     else if (came > 0) renewRows();
     view.status.paint();
   };
+  /* More came than fits in front: the rows begin anew at the newest, in one step. */
+  async function skip(old) {
+    const found = new Found(old.read, old.sort, Infinity);
+    await found.more();
+    if (old !== g().found || !view.grid.following() || !Number.isFinite(found.head)) return;
+    g().found = found;
+    renewRows();
+  }
 
   /* Held still: how many more there are, for the chip. */
   async function countNews() {
