@@ -16,6 +16,7 @@ from igdash.domain.environments import Environment, EnvironmentStatus
 from igdash.domain.events import Decoded, Event, LogLine, Malformed
 from igdash.domain.filters import Filter
 from igdash.domain.gadgets import DataSource, Gadget
+from igdash.domain.instances import Received
 from igdash.domain.losses import Loss
 from igdash.domain.nodes import NodeStatus
 from igdash.domain.queries import (
@@ -293,8 +294,15 @@ class EventWriter(Protocol):
     def unfinished(self) -> Sequence[ResumePoint]:
         """Return the sessions whose stored state is not an ended one, with their spool offsets."""
 
-    def hide(self, session: SessionId) -> None:
-        """Mark a session as deleted: no reader sees it from now on. Raises `SessionNotFound`."""
+    def recent(self, session: SessionId, lines: int) -> Sequence[Received]:
+        """Return the session's newest lines, oldest first: at least `lines` per node where there are
+        so many, the rows of a tick as one line. Raises `SessionNotFound`."""
+
+    def hide(self, session: SessionId) -> Session:
+        """Mark a session as deleted: no reader sees it from now on. Return it as it was.
+
+        Raises `SessionNotFound`.
+        """
 
     def purge(self, rows: int) -> bool:
         """Delete up to `rows` rows of hidden sessions; return whether more remain."""
@@ -332,9 +340,12 @@ class Sink(Protocol):
 class Stream(Protocol):
     """A gadget that runs for one session."""
 
-    def stop(self, *, timeout: float) -> None:
+    def stop(self, *, timeout: float, leave: bool = False) -> None:
         """Ask the gadget to end, let its tail arrive, force it after `timeout` s. Returns at once;
-        `sink.ended` tells when it is over. Safe to call twice."""
+        `sink.ended` tells when it is over. Safe to call twice.
+
+        `leave`: a gadget that can go on without us (a headless instance) does so.
+        """
 
     def join(self, timeout: float) -> bool:
         """Wait until `sink.ended` was called and every thread and process is gone."""

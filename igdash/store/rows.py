@@ -75,6 +75,8 @@ def session_values(new: NewSession, schema_id: int | None) -> dict[str, Any]:
         "selector": clean(target.selector),
         "params": dump(dict(spec.params)),
         "stop_after": dump({"seconds": stop.seconds, "events": stop.events}),
+        "headless": spec.headless,
+        "instance": clean(spec.instance),
         "command": dump(list(new.command)),
         "info": dump(dict(new.info)),
         "schema_id": schema_id,
@@ -127,4 +129,6 @@ def _spec(row: RowMapping) -> SessionSpec:
         ),
         params=json.loads(row["params"]),
         stop_after=StopAfter(seconds=stop["seconds"], events=stop["events"]),
+        headless=bool(row["headless"]),
+        instance=row["instance"],
     )

@@ -80,6 +80,8 @@ sessions: Final = Table(
     _count("rate_before"),
     _count("nodes_expected"),
     _count("nodes_connected"),
+    Column("headless", Boolean, server_default=false(), nullable=False),
+    _text("instance"),
     UniqueConstraint("uid", name="uq_sessions_uid"),
     sqlite_autoincrement=True,
 )

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, RowMapping, bindparam, insert, select
 
 from igdash.domain.control import Advance
 from igdash.domain.errors import SessionNotFound, StoreError
+from igdash.domain.instances import Received
 from igdash.domain.ports import ResumePoint, SessionBatch
 from igdash.domain.schedules import Order, Schedule
 from igdash.domain.sessions import NewSession, Session, SessionId, SessionState, StateChange
@@ -27,6 +28,7 @@ from igdash.store.lock import AdvisoryLock, FileLock
 from igdash.store.migrate import require_head
 from igdash.store.origins import Interner
 from igdash.store.rates import ENDED, Window, advance
+from igdash.store.recent import recent
 from igdash.store.rollups import Rollup
 from igdash.store.rows import clamp, clean, dump, session_from, session_values
 from igdash.store.schemas import add_schemas, fields_id
@@ -131,13 +133,20 @@ class Writer:
             for row in rows
         ]
 
-    def hide(self, session: SessionId) -> None:
-        """Mark a session as deleted."""
+    def recent(self, session: SessionId, lines: int) -> Sequence[Received]:
+        """Return the newest lines, oldest first."""
+        with self._transaction("cannot read the session's last events") as conn:
+            row = _row(conn, session)
+            return recent(conn, row["id"], row["last_seq"], lines)
+
+    def hide(self, session: SessionId) -> Session:
+        """Mark a session as deleted; return it as it was."""
         with self._transaction("cannot delete the session") as conn:
             row = _row(conn, session)
             conn.execute(
                 update(sessions).where(sessions.c.id == row["id"]).values(deleted_at=now_ns())
             )
+            return session_from(row, now_ns())
 
     def purge(self, rows: int) -> bool:
         """Delete up to `rows` rows of hidden sessions; return whether more remain."""

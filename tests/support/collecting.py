@@ -14,6 +14,7 @@ from igdash.domain.environments import Environment, EnvironmentKind, Environment
 from igdash.domain.errors import GadgetNotFound, SourceError, StoreBusy
 from igdash.domain.events import Decoded, NewEvent, Origin
 from igdash.domain.gadgets import Category, DataSource, Delivery, Gadget, Param
+from igdash.domain.instances import Received
 from igdash.domain.ports import EventWriter, ResumePoint, SessionBatch, Sink, Stream
 from igdash.domain.sessions import NewSession, Session, SessionId, SessionSpec, StateChange
 from igdash.domain.times import now_ns
@@ -206,9 +207,13 @@ class FlakyWriter:
         self._maybe()
         return self._writer.unfinished()
 
-    def hide(self, session: SessionId) -> None:
+    def recent(self, session: SessionId, lines: int) -> Sequence[Received]:
         self._maybe()
-        self._writer.hide(session)
+        return self._writer.recent(session, lines)
+
+    def hide(self, session: SessionId) -> Session:
+        self._maybe()
+        return self._writer.hide(session)
 
     def purge(self, rows: int) -> bool:
         self._maybe()
