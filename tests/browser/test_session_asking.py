@@ -12,6 +12,7 @@ import pytest
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+from igdash.domain.events import NewTick
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.sessions import SessionId
 from igdash.domain.times import NS, format_ns, now_ns
@@ -432,6 +433,25 @@ def test_a_tick_is_filtered_and_cut_to_its_top(page: Page, side: Web) -> None:
     page.wait(lambda: column(page, "comm") == ["t2r1", "t2r0"])
     ask(page, filter="sent_raw > 100")
     page.wait(lambda: "No row of this tick matches" in page.text("#session-empty"))
+
+
+def test_a_range_of_time_holds_the_ticks_in_it(page: Page, side: Web) -> None:
+    id_ = side.session("top_tcp")
+    begin = (now_ns() // NS - 100) * NS
+    for number in range(10):
+        at = begin + number * 10 * NS
+        tick = NewTick(ts=at, node="worker-1", source="tcp", first=0, events=1)
+        rows = [json.dumps({"comm": f"t{number + 1}", "pid": 1})]
+        side.control.add(id_, rows, ticks=[tick], ts=[at])
+    start, end = format_ns(begin + 30 * NS), format_ns(begin + 55 * NS)
+    see(page, id_, f"?from={start}&to={end}")
+    page.wait(lambda: column(page, "comm") == ["t6"])
+    page.click("#session-ticks [aria-label='Older tick']")
+    page.click("#session-ticks [aria-label='Older tick']")
+    page.wait(lambda: column(page, "comm") == ["t4"])
+    assert page.js("document.querySelector('#session-ticks [aria-label=\"Older tick\"]').disabled")
+    ask(page, **{"from": None, "to": None})
+    page.wait(lambda: column(page, "comm") == ["t10"])
 
 
 # ---------------------------------------------------------------- palette

@@ -9,7 +9,8 @@
   const el = ig.el;
   const POLL_MS = 1000, TOPS = [10, 20, 50, 100];
   /* `top`: show so many rows of a tick, the first in the order of the header; 0 = all. */
-  const t = { top: 0, total: 0, at: 0, follow: true, tick: null, timer: 0, asked: 0, loading: false, error: null };
+  /* `low` to `high`: the ticks of the chosen time; `high` 0 = up to the newest. */
+  const t = { low: 1, high: 0, top: 0, total: 0, at: 0, follow: true, tick: null, timer: 0, asked: 0, loading: false, error: null };
   let ui = null;
 
   function build() {
@@ -25,6 +26,8 @@
     ui = { top: top, root: ig.$('session-ticks'), slider: slider, older: older, newer: newer, where: where, when: when };
   }
 
+  const newestTick = () => (t.high > 0 ? Math.min(t.high, t.total) : t.total);
+  const bound = () => t.high > 0;
   const many = () => t.total > 1 || !core.ended();
 
   /* ---------------------------------------------------------------- which tick */
@@ -36,9 +39,9 @@
 
   /* Show tick `wanted`; by hand means: hold it. Only the last wish is carried out. */
   function go(wanted, byHand) {
-    const number = Math.min(Math.max(1, wanted), Math.max(1, t.total));
+    const number = Math.min(Math.max(t.low, wanted), Math.max(t.low, newestTick()));
     if (byHand) {
-      t.follow = number >= t.total && !core.ended();
+      t.follow = number >= newestTick() && !core.ended();
       ig.setParam('tick', t.follow ? null : number);
       if (view.grid.state.selected !== null) view.grid.select(null);
     }
@@ -75,7 +78,7 @@
       const total = await newest();
       const more = total !== t.total;
       t.total = total;
-      if (t.follow && more) {
+      if (t.follow && more && !bound()) {
         t.at = total;
         await load(total);
       }
@@ -97,10 +100,11 @@
   async function start() {
     const gen = core.gen;
     t.total = await newest();
+    await readRange();
     if (gen !== core.gen) return;
     const wanted = Number(core.route.params.get('tick')) || 0;
     t.follow = !core.ended() && !(wanted >= 1);
-    t.at = wanted >= 1 ? Math.min(wanted, t.total) : t.total;
+    t.at = wanted >= 1 ? Math.min(wanted, t.total) : newestTick();
     paint();
     if (t.total === 0) view.grid.setTick([]);
     else await load(t.at);
@@ -117,17 +121,42 @@
     else core.emit('select', seq);
   }
 
+  /* The ticks of the time that is asked for: those with a row in it. */
+  async function readRange() {
+    const { from, to } = core.asked;
+    const place = async (moment) => {
+      const { seq } = await core.get('/seq?time=' + encodeURIComponent(moment));
+      return seq === null ? t.total + 1 : tickOf(seq);
+    };
+    const low = from && t.total > 0 ? await place(from) : 1;
+    const after = to && t.total > 0 ? await place(to) : 0;
+    Object.assign(t, { low: Math.min(low, Math.max(1, t.total)), high: !to || after > t.total && Date.parse(to) > Date.now() ? 0 : Math.max(1, after - 1) });
+    if (t.high > 0) t.high = Math.max(t.low, t.high);
+  }
+  async function onRange() {
+    const gen = core.gen;
+    await readRange();
+    if (gen !== core.gen) return;
+    t.follow = !core.ended();
+    ig.setParam('tick', null);
+    go(newestTick(), false);
+  }
+
   /* The tick of an event, by halving: ticks are in the order of their rows. */
-  async function seek(seq) {
+  async function tickOf(seq) {
     const gen = core.gen;
     let low = 1, high = t.total;
     while (low < high) {
       const middle = Math.ceil((low + high) / 2);
       const page = await core.get('/ticks?before=' + (middle + 1) + '&limit=1');
-      if (gen !== core.gen) return;
+      if (gen !== core.gen) throw new DOMException('another session is open', 'AbortError');
       if (page.ticks.length > 0 && page.ticks[0].first_seq > seq) high = middle - 1;
       else low = middle;
     }
+    return low;
+  }
+  async function seek(seq) {
+    const low = await tickOf(seq);
     if (view.grid.state.selected !== null) view.grid.select(null);
     t.follow = false;
     t.at = low;
@@ -151,11 +180,12 @@
     ui.root.hidden = !on;
     view.status.paint();
     if (!on) return;
-    ui.slider.max = String(Math.max(1, t.total));
+    ui.slider.min = String(t.low);
+    ui.slider.max = String(Math.max(t.low, newestTick()));
     ui.slider.value = String(t.at);
-    ui.slider.disabled = t.total < 2;
-    ui.older.disabled = t.at <= 1;
-    ui.newer.disabled = t.at >= t.total;
+    ui.slider.disabled = newestTick() - t.low < 1;
+    ui.older.disabled = t.at <= t.low;
+    ui.newer.disabled = t.at >= newestTick();
     ig.setText(ui.where, ig.fmt.count(t.at) + ' of ' + ig.fmt.count(t.total));
     const known = t.tick && t.tick.tick === t.at;
     ig.setText(ui.when, known ? ig.fmt.time(t.tick.ts) : '');
@@ -179,7 +209,7 @@
     return ['Nothing in this tick', 'The gadget reported at ' + (t.tick ? ig.fmt.time(t.tick.ts) : 'this moment') + ' that nothing happened in its interval. That is an answer too: ' + (t.follow ? 'the next one appears by itself.' : 'the slider shows the others.')];
   }
 
-  view.ticks = { following: () => t.follow && view.grid.state.selected === null && !core.ended(), many: many, words: words, nothing: nothing, cut: (rows) => (t.top > 0 ? rows.slice(0, t.top) : rows) };
+  view.ticks = { following: () => t.follow && !bound() && view.grid.state.selected === null && !core.ended(), many: many, words: words, nothing: nothing, cut: (rows) => (t.top > 0 ? rows.slice(0, t.top) : rows) };
 
   function onParams(route) {
     if (view.grid.state.ticks === null) return;
@@ -193,7 +223,7 @@
   function resume() {
     t.follow = true;
     ig.setParam('tick', null);
-    t.at = t.total;
+    t.at = newestTick();
     paint();
     core.quiet(load(t.at));
   }
@@ -202,12 +232,16 @@
     build();
     core.on('open', () => {
       clearTimeout(t.timer);
-      Object.assign(t, { total: 0, at: 0, follow: true, tick: null, asked: t.asked + 1, loading: false, error: null });
+      Object.assign(t, { low: 1, high: 0, total: 0, at: 0, follow: true, tick: null, asked: t.asked + 1, loading: false, error: null });
       ui.root.hidden = true;
       t.top = readTop(core.route);
       ui.top.value = String(t.top);
     });
-    core.on('asked', (changed) => { if (changed.includes('filter') && view.grid.state.ticks !== null && t.at > 0) core.quiet(load(t.at)); });
+    core.on('asked', (changed) => {
+      if (view.grid.state.ticks === null || t.total === 0) return;
+      if (changed.includes('from') || changed.includes('to')) core.quiet(onRange());
+      else if (changed.includes('filter')) core.quiet(load(t.at));
+    });
     core.on('ticks', () => core.quiet(start()));
     core.on('live', resume);
     core.on('hold', () => { t.follow = false; ig.setParam('tick', t.at || null); paint(); });
