@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from igdash.api import answer_schemas as a
 from igdash.api import schemas as s
 from igdash.api import shapes
 from igdash.domain.filter_complete import Completions, value_text
@@ -47,9 +48,9 @@ def merged(one: MergedPage) -> s.MergedOut:
     )
 
 
-def count(one: Counted) -> s.CountOut:
+def count(one: Counted) -> a.CountOut:
     """Return a count."""
-    return s.CountOut(count=one.count, scope=scope(one.scope))
+    return a.CountOut(count=one.count, scope=scope(one.scope))
 
 
 def histogram(one: SplitHistogram, *, split: bool) -> s.HistogramOut:
@@ -61,13 +62,13 @@ def histogram(one: SplitHistogram, *, split: bool) -> s.HistogramOut:
     )
 
 
-def top(name: str, one: Top) -> s.TopOut:
+def top(name: str, one: Top) -> a.TopOut:
     """Return the most frequent values of the field `name`."""
-    return s.TopOut(
+    return a.TopOut(
         field=name,
         path=one.path,
         values=[
-            s.ValueOut(value=each.value.value, count=each.count, text=value_text(each.value.value))
+            a.ValueOut(value=each.value.value, count=each.count, text=value_text(each.value.value))
             for each in one.values
         ],
         count=one.count,
@@ -79,27 +80,27 @@ def top(name: str, one: Top) -> s.TopOut:
     )
 
 
-def stats(name: str, one: FieldStats) -> s.StatsOfOut:
+def stats(name: str, one: FieldStats) -> a.StatsOfOut:
     """Return the quantiles of the field `name`."""
-    return s.StatsOfOut(
+    return a.StatsOfOut(
         field=name,
         path=one.path,
         count=one.count,
         numbers=one.numbers,
-        quantiles=[s.QuantileOut(at=at, value=value) for at, value in one.quantiles],
+        quantiles=[a.QuantileOut(at=at, value=value) for at, value in one.quantiles],
         mean=one.mean,
         exact=one.exact,
         scope=scope(one.scope),
     )
 
 
-def completions(one: Completions) -> s.CompletionsOut:
+def completions(one: Completions) -> a.CompletionsOut:
     """Return what may stand at the cursor."""
-    return s.CompletionsOut(
+    return a.CompletionsOut(
         start=one.start,
         end=one.end,
         items=[
-            s.CompletionOut(insert=each.insert, kind=each.kind, detail=each.detail)
+            a.CompletionOut(insert=each.insert, kind=each.kind, detail=each.detail)
             for each in one.items
         ],
     )

@@ -13,6 +13,7 @@ from typing import Any, cast
 import msgspec
 from flask import Response
 
+from igdash.api import answer_schemas as a
 from igdash.api import answers, shapes
 from igdash.api import requests as asked
 from igdash.api import schemas as s
@@ -201,10 +202,10 @@ def _picked(
     return cast("QueryPage", services.queries.answer(ask, client_gone())).events
 
 
-def seq(services: WebServices, call: Call) -> s.SeqOut:
+def seq(services: WebServices, call: Call) -> a.SeqOut:
     """Answer where a moment is in the session."""
     q: asked.SeqQuery = call.query
-    return s.SeqOut(seq=services.queries.at_time(session_of(services, call), q.time.ns))
+    return a.SeqOut(seq=services.queries.at_time(session_of(services, call), q.time.ns))
 
 
 # ---------------------------------------------------------------- figures
@@ -252,7 +253,7 @@ def stats(services: WebServices, call: Call) -> msgspec.Struct | Response:
 # ---------------------------------------------------------------- the filter itself
 
 
-def complete(services: WebServices, call: Call) -> s.CompletionsOut:
+def complete(services: WebServices, call: Call) -> a.CompletionsOut:
     """Answer what may stand at the cursor."""
     q: asked.CompleteQuery = call.query
     cursor = len(q.text) if q.cursor is None else min(q.cursor, len(q.text))
@@ -260,16 +261,16 @@ def complete(services: WebServices, call: Call) -> s.CompletionsOut:
     return answers.completions(services.queries.complete(session, q.text, cursor, client_gone()))
 
 
-def read_filter(services: WebServices, call: Call) -> s.FilterOut:
+def read_filter(services: WebServices, call: Call) -> a.FilterOut:
     """Answer a filter as igdash writes it, with its parts."""
     q: asked.FilterQuery = call.query
     found = services.queries.filter(q.text, session_of(services, call))
     if found is None:
-        return s.FilterOut(filter="", parts=[])
+        return a.FilterOut(filter="", parts=[])
     parts = found.parts if isinstance(found, And) else (found,)
-    return s.FilterOut(
+    return a.FilterOut(
         filter=to_text(found),
-        parts=[s.FilterPartOut(start=p.at[0], end=p.at[1], text=to_text(p)) for p in parts],
+        parts=[a.FilterPartOut(start=p.at[0], end=p.at[1], text=to_text(p)) for p in parts],
     )
 
 
@@ -314,7 +315,7 @@ ROUTES = (
         asked.MergedQuery,
         s.MergedOut,
     ),
-    _route(f"{_SESSION}/count", "How many events match", count, asked.RangeQuestion, s.CountOut),
+    _route(f"{_SESSION}/count", "How many events match", count, asked.RangeQuestion, a.CountOut),
     _route(
         f"{_SESSION}/histogram",
         "Events and losses per equal slice of time",
@@ -327,21 +328,21 @@ ROUTES = (
         "The most frequent values of a field",
         top,
         asked.TopQuery,
-        s.TopOut,
+        a.TopOut,
     ),
     _route(
         f"{_SESSION}/fields/{{name}}/stats",
         "Quantiles of a field's numbers",
         stats,
         asked.RangeQuestion,
-        s.StatsOfOut,
+        a.StatsOfOut,
     ),
     _route(
         f"{_SESSION}/seq",
         "Where a moment is: the first event at that time or later",
         seq,
         asked.SeqQuery,
-        s.SeqOut,
+        a.SeqOut,
     ),
     _route(
         f"{_SESSION}/ticks/{{tick}}",
@@ -355,13 +356,13 @@ ROUTES = (
         "What may come next in a filter being typed",
         complete,
         asked.CompleteQuery,
-        s.CompletionsOut,
+        a.CompletionsOut,
     ),
     _route(
         f"{_SESSION}/filter",
         "A filter as igdash reads it; 400 says where it is wrong",
         read_filter,
         asked.FilterQuery,
-        s.FilterOut,
+        a.FilterOut,
     ),
 )
