@@ -426,7 +426,7 @@ def test_a_tick_is_filtered_and_cut_to_its_top(page: Page, side: Web) -> None:
     id_ = ticks(side, [40])
     see(page, id_, "?sort=-sent&top=10")
     page.wait(lambda: column(page, "sent") == [f"{n} B" for n in range(39, 29, -1)])
-    page.wait(lambda: "top 10 of 40 by Sent rows" in page.text("#session-rows"))
+    page.wait(lambda: "top 10 of 40 rows by Sent" in page.text("#session-rows"))
     ask(page, filter="sent_raw < 3")
     page.wait(lambda: column(page, "sent") == ["2 B", "1 B", "0 B"])
     add_tick(side, id_, 2, 2)

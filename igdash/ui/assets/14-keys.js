@@ -35,6 +35,9 @@
     }
   });
 
+  /** The key whose help begins with these words, "" = none. */
+  ig.keyFor = (help) => (known.find((k) => k.help.startsWith(help) && !k.view) || { keys: "" }).keys;
+
   const NAMES = { ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc", " ": "Space" };
   const caps = (entry) => (entry.label || entry.keys).split(" ").map((k) => ig.el("kbd", {}, NAMES[k] || k)).flatMap((k) => [k, " "]);
 

@@ -119,9 +119,9 @@
     const state = columns.sortState(g().list, core.asked.sort);
     const on = (order) => Boolean(state && state.colId === id && state.sort === order);
     const item = (icon, words, fn, disabled) => ig.el('button', { type: 'button', disabled: disabled, on: { click: fn } }, ig.icon(icon), words);
-    const time = column.role === 'time';
+    const time = column.role === 'time', number = column.role === 'number' || column.role === 'measure';
     const out = [];
-    if (!time) out.push(item('up', 'Smallest first', () => sortBy(id, 'asc'), on('asc')), item('down', 'Largest first', () => sortBy(id, 'desc'), on('desc')));
+    if (!time) out.push(item('up', number ? 'Smallest first' : 'A to Z', () => sortBy(id, 'asc'), on('asc')), item('down', number ? 'Largest first' : 'Z to A', () => sortBy(id, 'desc'), on('desc')));
     else out.push(item('down', 'Newest first', () => sortBy(id, null), !core.asked.sort), item('up', 'Oldest first', () => sortBy(id, 'asc'), on('asc')));
     if (state && !time) out.push(item('clock', 'In order of time', () => sortBy(id, null)));
     out.push(item('columns', isPinned(id) ? 'Do not keep at the left' : 'Keep at the left', () => pin(id, !isPinned(id))));

@@ -196,9 +196,10 @@
   function words() {
     const n = view.grid.total(), matched = (view.grid.state.ticks || []).length;
     const all = t.tick ? t.tick.events : matched;
-    const few = t.top > 0 && n < matched ? 'top ' + ig.fmt.count(n) + ' of ' + ig.fmt.count(matched) + (core.asked.sort ? ' by ' + view.arrange.sortLabel() : '') : ig.fmt.count(n);
+    const few = t.top > 0 && n < matched ? 'top ' + ig.fmt.count(n) + ' of ' + ig.fmt.count(matched) : ig.fmt.count(n);
     const rows = few + (matched < all ? ' matching of ' + ig.fmt.count(all) : '') + (all === 1 ? ' row' : ' rows');
-    return t.tick ? rows + ' in tick ' + ig.fmt.count(t.tick.tick) + (t.tick.node ? ' from ' + t.tick.node : '') : rows;
+    const order = t.top > 0 && core.asked.sort ? ' by ' + view.arrange.sortLabel() : '';
+    return t.tick ? rows + order + ' in tick ' + ig.fmt.count(t.tick.tick) + (t.tick.node ? ' from ' + t.tick.node : '') : rows;
   }
 
   function nothing() {

@@ -53,8 +53,12 @@
   /* ---------- what there is ---------- */
 
   const go = (url) => () => ig.nav(url);
-  const views = () => [["Gadgets", "/gadgets", "grid", "g g"], ["Sessions", "/sessions", "list", "g s"], ["Environments", "/environments", "server", "g e"]]
-    .map(([name, url, icon, key]) => ({ name, group: "Go to", icon, key, fn: go(url), words: "view page" }));
+  /* The sidebar knows the views; a key is `g` and the first letter of its name. */
+  const views = () => [...document.querySelectorAll("#sidebar a[id^=nav-]")].map((link) => {
+    const name = [...link.childNodes].filter((node) => !(node.classList && (node.classList.contains("n") || node.classList.contains("i")))).map((node) => node.textContent).join("").trim();
+    const icon = link.querySelector(".i"), sign = icon && /i-(\S+)/.exec(icon.className), key = ig.keyFor(name);
+    return { name, group: "Go to", icon: sign ? sign[1] : "right", key, fn: go(link.getAttribute("href")), words: "view page" };
+  });
 
   const sessionItem = (s, group) => ({
     name: ig.gadget(s.gadget).title + " " + ig.target(s.target) + (s.name ? " · " + s.name : ""), group, badge: ig.gadget(s.gadget),
