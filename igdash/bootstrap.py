@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,9 @@ from igdash.settings import Settings, child_environ
 if TYPE_CHECKING:
     from flask import Flask
 
-    from igdash.domain.ports import Catalogue, SqlReader
+    from igdash.domain.ports import Catalogue, RunLock, SqlReader
     from igdash.services.check import Checked
+    from igdash.services.export_places import Places
     from igdash.services.exports import Exports
     from igdash.services.gadgets import Gadgets
     from igdash.services.history import History
@@ -81,6 +83,48 @@ class CollectRuntime:
         """Drain and close within `timeout` s; running sessions stay marked as running."""
         self._control.stop()
         self.collector.stop(timeout)
+
+
+class ExportRuntime:
+    """The exporting process: readers of the store, schedules, the way to the collector."""
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        from igdash import store
+        from igdash.services.export_runs import Runner
+        from igdash.services.exporter import Exporter, giver
+
+        reader = store.open_reader(settings.store.url)
+        sql = open_sql(settings, reader)
+        give = giver(control_client(settings), stop)
+        locks = settings.state_dir / "exporting"
+
+        def runner(lock: RunLock) -> Runner:
+            return Runner(
+                sessions=reader.sessions,
+                events=reader.events,
+                queries=reader.queries,
+                schedules=reader.schedules,
+                sql=sql,
+                places=places(settings),
+                give=give,
+                gone=stop.is_set,
+                held=lock.held,
+            )
+
+        self._reader = reader
+        self._exporter = Exporter(
+            schedules=reader.schedules,
+            lock=lambda schedule: store.lock_run(settings.store.url, locks, schedule),
+            runner=runner,
+            stop=stop,
+        )
+
+    def run(self) -> None:
+        """Run what is due, until told to stop."""
+        try:
+            self._exporter.run()
+        finally:
+            self._reader.close()
 
 
 class WebRuntime:
@@ -226,6 +270,20 @@ def upgrade_store(settings: Settings) -> str:
 
     make_folders(settings)
     return store.upgrade(settings.store.url)
+
+
+def places(settings: Settings) -> Places:
+    """Return where scheduled exports may write."""
+    from igdash.services.export_places import Places
+
+    scheme, _, path = settings.store.url.partition(":///")
+    beside = Path(path).with_suffix(".exports") if scheme == "sqlite" else None
+    folder = Path(settings.exports.folder).expanduser() if settings.exports.folder else beside
+    return Places(
+        folder=(folder or settings.state_dir / "exports").absolute(),
+        buckets=settings.exports.buckets,
+        scratch=settings.state_dir / "exporting" / "out",
+    )
 
 
 def check_store(settings: Settings) -> list[str]:

@@ -126,6 +126,22 @@ class GadgetSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSettings:
+    """[exports]: where scheduled exports may write."""
+
+    folder: str = setting(
+        "",
+        "Folder below which schedules write. Empty: beside a SQLite file (igdash.exports beside"
+        " igdash.db), else in the state folder.",
+    )
+    buckets: tuple[str, ...] = setting(
+        (),
+        "Prefixes of S3 URLs that schedules may write to, e.g. s3://backup/igdash; none by default."
+        " Keys come from the AWS_… variables or the machine's role.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """[log]: what igdash says about itself, on stderr."""
 
@@ -145,6 +161,7 @@ class Settings:
     web: WebSettings
     collect: CollectSettings
     gadgets: GadgetSettings
+    exports: ExportSettings
     log: LogSettings
     environments: tuple[Environment, ...]
     origins: Mapping[str, str]
@@ -166,6 +183,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "web": WebSettings,
     "collect": CollectSettings,
     "gadgets": GadgetSettings,
+    "exports": ExportSettings,
     "log": LogSettings,
 }
 
@@ -222,6 +240,7 @@ def load(
         web=_section("web", raw),
         collect=_section("collect", raw),
         gadgets=_section("gadgets", raw),
+        exports=_section("exports", raw),
         log=_section("log", raw),
         environments=tuple(parsed) or found_environments(variables),
         origins=origins,

@@ -148,15 +148,16 @@ def _serving(commands: Any) -> None:
     serve = _add(commands, "serve", "run:serve", "run collector and dashboard, in the foreground")
     web = _add(commands, "web", "run:web", "run the dashboard alone")
     collect = _add(commands, "collect", "run:collect", "run the collector alone")
+    exporter = _add(commands, "exporter", "run:exporter", "run scheduled exports alone")
     demo = _add(commands, "demo", "demo:demo", "show igdash on recordings of a real cluster")
     demo.add_argument(
         "folder", nargs="?", help="where the demo keeps its data (default: .igdash/demo)"
     )
     for parser in (serve, web, demo):
         _listening(parser)
-    for parser in (serve, web, collect, demo):
+    for parser in (serve, web, collect, exporter, demo):
         _logging(parser)
-    for parser in (web, collect):
+    for parser in (web, collect, exporter):
         parser.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
 
 

@@ -1,4 +1,4 @@
-"""serve, web, collect: the commands that stay.
+"""serve, web, collect, exporter: the commands that stay.
 
 A child of `serve` exits with `EXIT_REFUSED` after one line on stderr when starting it again would
 change nothing: a busy port, a database it may not touch, another collector.
@@ -27,6 +27,10 @@ from igdash.settings import Settings
 
 DRAIN: Final = 5.0
 """Seconds the collector may take to drain after a SIGTERM; with the web's and some slack below 10."""
+EXPORT_GRACE: Final = 2.0
+"""Seconds for a run to be broken off; what it has not told by then is judged at the next start."""
+NICENESS: Final = 10
+"""Exports wait for whatever else wants the processor."""
 WEB_GRACE: Final = 3.0
 """Seconds for requests in flight; gunicorn keeps idle connections for two of them."""
 PORT_PATIENCE: Final = 8.0
@@ -36,13 +40,13 @@ FIRST_WORD: Final = 5.0
 
 
 def serve(args: argparse.Namespace) -> int:
-    """Run collector and web as children, until SIGINT or SIGTERM."""
+    """Run collector, web and exporter as children, until SIGINT or SIGTERM."""
     settings = context.settings_of(args)
     return supervise(settings, all_settings.child_environ(context.overrides(args), args.config))
 
 
 def supervise(settings: Settings, environ: Mapping[str, str]) -> int:
-    """Check what can be checked at once, then run both children with `environ`."""
+    """Check what can be checked at once, then run the children with `environ`."""
     logsetup.configure(settings.log, "serve")
     web = settings.web
     server.check_bind(web.host, insecure_no_login=web.insecure_no_login)
@@ -50,6 +54,13 @@ def supervise(settings: Settings, environ: Mapping[str, str]) -> int:
     python, environ = same_python(environ)
     return Supervisor(
         [
+            Child(  # first, so that it can still tell the collector what becomes of its run
+                name="exporter",
+                argv=[*python, "exporter", "--supervised"],
+                environ=environ,
+                after="collect",
+                grace=EXPORT_GRACE,
+            ),
             Child(
                 name="collect",
                 argv=[*python, "collect", "--supervised"],
@@ -87,6 +98,28 @@ def collect(args: argparse.Namespace) -> int:
     _say_ready(args)
     done.wait()
     runtime.stop(DRAIN)
+    return OK
+
+
+def exporter(args: argparse.Namespace) -> int:
+    """Run scheduled exports until SIGINT, SIGTERM or, supervised, the end of stdin."""
+    settings = context.settings_of(args)
+    logsetup.configure(settings.log, "exporter")
+    os.umask(0o077)
+    os.nice(NICENESS)
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: done.set())
+    if args.supervised:
+        server.when_owner_dies(done.set)
+    from igdash.bootstrap import ExportRuntime
+
+    try:
+        runtime = ExportRuntime(settings, done)
+    except (StoreRefused, SettingsError) as error:
+        return _refuse(error, args)
+    _say_ready(args)
+    runtime.run()
     return OK
 
 
