@@ -18,6 +18,7 @@ from typing import Final
 from igdash.domain.environments import Environment, EnvironmentKind
 from igdash.domain.gadgets import DataSource, Field, Gadget, Param
 from igdash.domain.images import image_of
+from igdash.domain.instances import instance_problem
 from igdash.domain.sessions import SessionSpec, Target
 
 MAX_TEXT: Final = 2_000
@@ -29,6 +30,9 @@ BINARIES: Final = frozenset({EnvironmentKind.IG, EnvironmentKind.KUBECTL_GADGET}
 """Ways in that read what a program prints."""
 HOSTS: Final = frozenset({EnvironmentKind.IG, EnvironmentKind.IG_DAEMON})
 """Ways in to one machine."""
+
+HEADLESS: Final = frozenset({EnvironmentKind.IG_DAEMON})
+"""Ways in to gadgets that run by themselves."""
 
 _IG_TARGET: Final = {
     "namespace": "k8s-namespace",
@@ -70,6 +74,10 @@ def run_argv(gadget: Gadget, spec: SessionSpec, environment: Environment) -> tup
 
     For a replay: the `kubectl-gadget` command that would give such events on a cluster.
     """
+    if spec.instance:
+        remote = _daemon_flags(gadget, replace(environment, host=False))
+        places = remote if environment.kind is EnvironmentKind.IG_DAEMON else ()
+        return (*_program(environment), "attach", spec.instance, *places, "-o", "json")
     image = image_of(environment, gadget.name)
     return (*_program(environment), "run", image, *_flags(gadget, spec, environment))
 
@@ -100,6 +108,9 @@ def _flags(gadget: Gadget, spec: SessionSpec, environment: Environment) -> Itera
         yield from _target_flags(gadget, spec.target, _KUBECTL_TARGET)
     for name, value in _given(gadget, spec.params).items():
         yield f"--{name}={value}"
+    if spec.headless:
+        yield "--detach"
+        return
     yield from ("-o", "json")
 
 
@@ -241,6 +252,10 @@ def _igdash(gadget: Gadget, spec: SessionSpec) -> Iterator[str]:
         yield from ("--duration", _duration(stop.seconds))
     if stop.events is not None:
         yield from ("--max-events", str(stop.events))
+    if spec.headless:
+        yield "--headless"
+    if spec.instance:
+        yield from ("--attach", spec.instance)
     if spec.name:
         yield from ("--name", spec.name)
 
@@ -271,6 +286,7 @@ def check_spec(
         if param.required and not param.default and not spec.params.get(param.name):
             problems.setdefault(f"params.{param.name}", "is required")
     problems |= _stop_problems(spec)
+    problems |= _instance_problems(spec, environment)
     if len(spec.name) > MAX_TEXT or "\x00" in spec.name:
         problems["name"] = f"must be a text of at most {MAX_TEXT} characters"
     if environment and environment.kind in BINARIES and gadget.name in SILENT:
@@ -278,6 +294,17 @@ def check_spec(
             f"{gadget.name} prints nothing as JSON, so there would be nothing to collect here"
         )
     return problems
+
+
+def _instance_problems(spec: SessionSpec, environment: Environment | None) -> dict[str, str]:
+    if why := instance_problem(spec):
+        return {"instance": why}
+    if spec.headless and spec.instance:
+        return {"headless": "is for a gadget of one's own; leave it out to read an instance"}
+    if spec.lives_on and environment and environment.kind not in HEADLESS:
+        name = "headless" if spec.headless else "instance"
+        return {name: f"{environment.name} has no headless instances"}
+    return {}
 
 
 def _target_problems(

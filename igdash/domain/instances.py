@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, runtime_checkable
@@ -72,12 +73,12 @@ def digest(line: bytes) -> bytes | None:
 
 def tails(lines: Iterable[Received]) -> dict[str, Tail]:
     """Return the tail of each node, of lines in the order they were received."""
-    found: dict[str, list[Received]] = {}
+    found: dict[str, deque[Received]] = {}
     for line in lines:
-        found.setdefault(line.node, []).append(line)
+        found.setdefault(line.node, deque(maxlen=REMEMBERED)).append(line)
     return {
         node: Tail(
-            digests=tuple(d for one in own[-REMEMBERED:] if (d := digest(one.line)) is not None),
+            digests=tuple(d for one in own if (d := digest(one.line)) is not None),
             at=own[-1].at,
         )
         for node, own in found.items()

@@ -16,7 +16,7 @@ from igdash.domain.environments import Environment, EnvironmentStatus
 from igdash.domain.events import Decoded, Event, LogLine, Malformed
 from igdash.domain.filters import Filter
 from igdash.domain.gadgets import DataSource, Gadget
-from igdash.domain.instances import Received
+from igdash.domain.instances import Instance, Received
 from igdash.domain.losses import Loss
 from igdash.domain.nodes import NodeStatus
 from igdash.domain.queries import (
@@ -404,8 +404,11 @@ class Control(Protocol):
     def start(self, spec: SessionSpec) -> Session:
         """Validate, store and start a session. Raises `InvalidSpec`."""
 
-    def stop(self, session: SessionId) -> None:
-        """Begin a graceful stop. Raises `SessionNotFound`, `WrongState` when it already ended."""
+    def stop(self, session: SessionId, *, keep: bool = False) -> None:
+        """Begin a graceful stop. Raises `SessionNotFound`, `WrongState` when it already ended.
+
+        `keep`: a headless instance is left running.
+        """
 
     def delete(self, session: SessionId) -> None:
         """Stop it if it runs, hide it at once, delete its rows behind. Raises `SessionNotFound`."""
@@ -427,6 +430,12 @@ class Control(Protocol):
 
         Asking goes on behind when it takes longer: ask again. Raises `EnvironmentNotFound`,
         `GadgetNotFound`, and `InvalidSpec` for an image that is not allowed.
+        """
+
+    def instances(self, environment: str) -> Sequence[Instance]:
+        """Return the headless instances of an environment; may take some seconds.
+
+        Raises `EnvironmentNotFound`, `InvalidSpec` where there can be none, `SourceError`.
         """
 
     def stats(self) -> CollectorStats:

@@ -30,6 +30,7 @@ from igdash.domain.errors import (
 )
 from igdash.domain.events import Decoded
 from igdash.domain.images import OFFICIAL, image_problem
+from igdash.domain.instances import Instance, InstanceSource
 from igdash.domain.ports import Catalogue, Decode, EventWriter, SessionBatch, Source
 from igdash.domain.schedules import Order, Schedule
 from igdash.domain.sessions import (
@@ -44,6 +45,7 @@ from igdash.domain.times import NS, now_ns
 from igdash.services.admission import Admission, no_environment
 from igdash.services.descriptions import Descriptions
 from igdash.services.disk import DiskGuard, Ledger
+from igdash.services.headless import KEPT, Leftovers, recall
 from igdash.services.heartbeat import Heartbeat
 from igdash.services.lane import Lane
 from igdash.services.lifecycle import Run
@@ -103,6 +105,7 @@ class Collector:
             describe=self._descriptions.ask,
             offered=lambda name: self._pollers.status(name).gadgets,
         )
+        self._leftovers = Leftovers(sources)
         self._reap = reap
         self._guard = DiskGuard(state_dir, self._limits.reserve_bytes)
         self._ledger = Ledger(state_dir)
@@ -134,14 +137,25 @@ class Collector:
             lane = self._lane(point.session.id, committed=point.spool_offset)
             lane.lost = point.session.lost
             lane.lose(kept.get(point.session.id, ()))
-            run = self._run(point.session, lane, resumption.gap(point.session))
-            resumption.add(run)
+            resumption.add(self._taken_up(point.session, lane, resumption))
         self._ledger_open = bool(kept)
         self._beat()
         resumption.go()
         self._down = False
         self._pollers.start()
         resumption.warn_of_strangers(self._spool_dir)
+
+    def _taken_up(self, session: Session, lane: Lane, resumption: Resumption) -> Run:
+        """Return the run of a session from before; what goes on by itself has no gap as such."""
+        if not session.spec.lives_on:
+            return self._run(session, lane, resumption.gap(session))
+        since = resumption.since(session)
+        known = self._writer.call(
+            lambda store: recall(store, session, lane.spool, since), self._limits.call_timeout
+        )
+        run = self._run(session, lane)
+        run.recall = known
+        return run
 
     def stop(self, timeout: float = 10.0) -> None:
         """End all gadgets gracefully, store their tails, leave the sessions to be resumed."""
@@ -151,6 +165,7 @@ class Collector:
         for run in runs:
             run.suspend()
         self._pollers.stop()
+        self._leftovers.stop()
         for run in runs:
             if not run.join(max((until - now_ns()) / NS, 0.1)):
                 log.warning("session %s: its gadget did not end in time", run.id)
@@ -191,6 +206,9 @@ class Collector:
     def _over(self, run: Run) -> None:
         with self._lock:
             self._runs.pop(run.id, None)
+        ended_away = run.state is SessionState.STOPPED and not run.streamed
+        if run.state is SessionState.FAILED or (ended_away and KEPT not in run.latest.info):
+            self._leftovers.remove(run.latest)
 
     def runs(self) -> list[Run]:
         """Return the sessions that are not over, as they are now."""
@@ -244,12 +262,15 @@ class Collector:
             with suppress(SessionNotFound):
                 self._writer.call(partial(_change, session, change), self._limits.call_timeout)
 
-    def stop_session(self, session: SessionId) -> None:
-        """Begin a graceful stop. Raises `SessionNotFound`, `WrongState` when it already ended."""
+    def stop_session(self, session: SessionId, *, keep: bool = False) -> None:
+        """Begin a graceful stop; `keep` leaves a headless instance running.
+
+        Raises `SessionNotFound`, `WrongState` when it already ended.
+        """
         self._refuse_when_down()
         run = self._find(session)
         if run is not None and not run.ended_event.is_set():
-            run.stop("")
+            run.stop("", keep=keep and run.spec.headless)
             return
         state = run.state if run is not None else self._stored_state(session)
         raise WrongState(f"session {session} is {state} already")
@@ -260,11 +281,13 @@ class Collector:
         run = self._find(session)
 
         def hide(store: EventWriter) -> None:
-            store.hide(session)
+            hidden = store.hide(session)
             if run is not None:
                 self._writer.forget(session)
                 run.lane.discard()
                 run.discard()
+            if run is None or not run.streamed:
+                self._leftovers.remove(hidden)
             self._writer.purge_soon()
 
         self._writer.call(hide, self._limits.call_timeout)
@@ -318,6 +341,16 @@ class Collector:
         if why := image_problem(gadget, self._allowed_images):
             raise InvalidSpec({"gadget": why})
         return self._descriptions.ask(environment, gadget, wait)
+
+    def instances(self, environment: str) -> Sequence[Instance]:
+        """Return the headless instances of an environment; may take some seconds.
+
+        Raises `EnvironmentNotFound`, `InvalidSpec` where there can be none, `SourceError`.
+        """
+        source = self._source(environment)
+        if not isinstance(source, InstanceSource):
+            raise InvalidSpec({"environment": f"{environment} has no headless instances"})
+        return source.instances()
 
     def _source(self, environment: str) -> Source:
         source = self._sources.get(environment)

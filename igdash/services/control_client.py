@@ -18,6 +18,7 @@ from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import CollectorUnavailable
 from igdash.domain.schedules import Order, Schedule
+from igdash.domain.instances import Instance
 from igdash.domain.sessions import Session, SessionId, SessionSpec
 from igdash.domain.threads import spawn
 from igdash.services import control_wire as wire
@@ -40,9 +41,9 @@ class ControlClient:
         """Validate, store and start a session. Raises `InvalidSpec`, `CollectorUnavailable`."""
         return msgspec.convert(self._call(wire.Request(call="start", spec=spec)), Session)
 
-    def stop(self, session: SessionId) -> None:
+    def stop(self, session: SessionId, *, keep: bool = False) -> None:
         """Begin a graceful stop. Raises `SessionNotFound`, `WrongState`, `CollectorUnavailable`."""
-        self._call(wire.Request(call="stop", session=session))
+        self._call(wire.Request(call="stop", session=session, keep=keep))
 
     def delete(self, session: SessionId) -> None:
         """Stop, hide, delete. Raises `SessionNotFound`, `CollectorUnavailable`."""
@@ -72,6 +73,14 @@ class ControlClient:
             call="describe", environment=environment, gadget=gadget, wait=min(wait, 30.0)
         )
         return msgspec.convert(self._call(request), Description)
+
+    def instances(self, environment: str) -> Sequence[Instance]:
+        """Return the headless instances of an environment.
+
+        Raises `EnvironmentNotFound`, `InvalidSpec`, `SourceError`, `CollectorUnavailable`.
+        """
+        found = self._call(wire.Request(call="instances", environment=environment))
+        return msgspec.convert(found, tuple[Instance, ...])
 
     def stats(self) -> CollectorStats:
         """Return how the collector is doing. Raises `CollectorUnavailable`."""

@@ -21,6 +21,7 @@ from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import AlreadyRunning, CollectorUnavailable, IgdashError, InvalidSpec
 from igdash.domain.schedules import Order, Schedule
+from igdash.domain.instances import Instance
 from igdash.domain.sessions import Session, SessionId, SessionSpec
 from igdash.domain.threads import spawn
 from igdash.services import control_wire as wire
@@ -36,7 +37,7 @@ class Callee(Protocol):
     def start_session(self, spec: SessionSpec) -> Session:
         """Start one."""
 
-    def stop_session(self, session: SessionId) -> None:
+    def stop_session(self, session: SessionId, *, keep: bool = False) -> None:
         """Stop one."""
 
     def delete_session(self, session: SessionId) -> None:
@@ -53,6 +54,9 @@ class Callee(Protocol):
 
     def describe(self, environment: str, gadget: str, wait: float) -> Description:
         """Tell what one says of a gadget."""
+
+    def instances(self, environment: str) -> Sequence[Instance]:
+        """Tell of the headless instances."""
 
     def stats(self) -> CollectorStats:
         """Tell how it goes."""
@@ -198,7 +202,7 @@ class _Connection:
             case wire.Request(call="start", spec=SessionSpec() as spec):
                 return collector.start_session(spec)
             case wire.Request(call="stop", session=str() as session):
-                collector.stop_session(SessionId(session))
+                collector.stop_session(SessionId(session), keep=request.keep)
                 return None
             case wire.Request(call="delete", session=str() as session):
                 collector.delete_session(SessionId(session))
@@ -217,6 +221,8 @@ class _Connection:
                 return collector.test(name)
             case wire.Request(call="describe", environment=str() as name, gadget=str() as gadget):
                 return collector.describe(name, gadget, request.wait)
+            case wire.Request(call="instances", environment=str() as name):
+                return collector.instances(name)
             case wire.Request(call="stats"):
                 return collector.stats()
         raise InvalidSpec({"call": f"{request.call!r} is no call, or lacks what it needs"})

@@ -42,6 +42,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     gadget: str | None = None
     order: Order | None = None
     wait: float = 0.0
+    keep: bool = False
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from igdash.domain.environments import Environment, EnvironmentStatus
 from igdash.domain.errors import CollectorUnavailable, EnvironmentNotFound, GadgetNotFound
 from igdash.domain.gadgets import Gadget
+from igdash.domain.instances import Instance
 from igdash.domain.ports import Catalogue, Control, SessionReader
 from igdash.domain.queries import SessionQuery
 from igdash.domain.sessions import Session, SessionState
@@ -87,6 +88,15 @@ class Gadgets:
         if all(one.name != name for one in self.configured):
             raise EnvironmentNotFound(no_environment(name, [one.name for one in self.configured]))
         return self.control.test(name)
+
+    def instances(self, name: str) -> Sequence[Instance]:
+        """Return the headless instances of an environment.
+
+        Raises `EnvironmentNotFound`, `InvalidSpec`, `SourceError`, `CollectorUnavailable`.
+        """
+        if all(one.name != name for one in self.configured):
+            raise EnvironmentNotFound(no_environment(name, [one.name for one in self.configured]))
+        return self.control.instances(name)
 
     def places(self) -> Mapping[str, str]:
         """Return where each configured environment is, in words, by name."""

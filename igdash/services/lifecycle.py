@@ -13,11 +13,13 @@ from collections.abc import Callable, Sequence
 
 from igdash.domain.chunks import Chunk
 from igdash.domain.errors import SourceError
+from igdash.domain.instances import Recall
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeStatus
 from igdash.domain.ports import Source, Stream
 from igdash.domain.sessions import Nodes, Session, SessionId, SessionState, StateChange
 from igdash.domain.times import NS, now_ns
+from igdash.services.headless import KEPT
 from igdash.services.lane import Lane, Step
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class Run:
         self.state = session.state
         self.running_since = session.started
         self.gap_from = gap_from
+        self.recall: Recall | None = None
         self._stop_timeout = stop_timeout
         self._running = running
         self._over = over
@@ -57,6 +60,7 @@ class Run:
         self._coverage: dict[str, NodeStatus] = {}
         self._why_stopped: str | None = None
         self._suspended = False
+        self._keep = False
         self._discarded = False
         self._ended = False
         self.ended_event = threading.Event()
@@ -157,30 +161,45 @@ class Run:
         with self._lock:
             self._stream = stream
             wanted = self._why_stopped is not None or self._suspended or self._discarded
+            leave = self._leave
         if wanted:
-            stream.stop(timeout=self._stop_timeout)
+            stream.stop(timeout=self._stop_timeout, leave=leave)
 
-    def stop(self, why: str) -> bool:
-        """Begin a graceful stop; `why` becomes the reason. Return False when it is under way."""
+    @property
+    def _leave(self) -> bool:
+        """Whether a gadget that can go on without us is to do so."""
+        return self._keep or (self._suspended and self._why_stopped is None)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether its gadget was read by this process."""
+        return self._stream is not None
+
+    def stop(self, why: str, *, keep: bool = False) -> bool:
+        """Begin a graceful stop; `why` becomes the reason. Return False when it is under way.
+
+        `keep`: a headless instance is left running.
+        """
         with self._lock:
             if self._why_stopped is not None or self._ended:
                 return False
-            self._why_stopped = why
+            self._why_stopped, self._keep = why, keep
             self.state = SessionState.STOPPING
             # With the reason, so that it is known should we not live to see the end.
-            self._step(StateChange(state=self.state, at=now_ns(), reason=why))
+            info = {KEPT: "true"} if keep else None
+            self._step(StateChange(state=self.state, at=now_ns(), reason=why, info=info))
             stream = self._stream
         if stream is not None:
-            stream.stop(timeout=self._stop_timeout)
+            stream.stop(timeout=self._stop_timeout, leave=keep)
         return True
 
     def suspend(self) -> None:
         """Igdash goes down: end the gadget, leave the session to be resumed."""
         with self._lock:
             self._suspended = True
-            stream = self._stream
+            stream, leave = self._stream, self._leave
         if stream is not None:
-            stream.stop(timeout=self._stop_timeout)
+            stream.stop(timeout=self._stop_timeout, leave=leave)
 
     def discard(self) -> None:
         """The session is deleted: end the gadget, store nothing more."""

@@ -44,6 +44,10 @@ class Resumption:
             return None
         return gap_start(session, self._beat, self._now)
 
+    def since(self, session: Session) -> int:
+        """Return since when nobody read a gadget that goes on by itself (ns)."""
+        return gap_start(session, self._beat, self._now) or session.created
+
     def add(self, run: Run) -> None:
         """Take a session in, with its lane already at work."""
         self._runs.append(run)

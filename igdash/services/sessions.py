@@ -65,13 +65,14 @@ class Sessions:
         """Start a session. Raises `InvalidSpec`, `CollectorUnavailable`."""
         return self.control.start(spec)
 
-    def stop(self, prefix: str) -> Session:
-        """Begin a graceful stop and return the session as it is now.
+    def stop(self, prefix: str, *, keep: bool = False) -> Session:
+        """Begin a graceful stop and return the session as it is now; `keep` leaves a headless
+        instance running.
 
         Raises `SessionNotFound`, `AmbiguousSession`, `WrongState`, `CollectorUnavailable`.
         """
         session = self.resolve(prefix)
-        self.control.stop(session)
+        self.control.stop(session, keep=keep)
         return self.reader.get(session)
 
     def restart(self, prefix: str) -> Session:

@@ -21,6 +21,7 @@ from igdash.domain.errors import (
     WrongState,
 )
 from igdash.domain.gadgets import DataSource
+from igdash.domain.instances import Instance
 from igdash.domain.ports import Control
 from igdash.domain.schedules import Deed, Order, Schedule, ScheduleSpec, What, When
 from igdash.domain.sessions import Session, SessionId, SessionSpec, SessionState, StopAfter, Target
@@ -48,8 +49,11 @@ class DirectControl:
     def start(self, spec: SessionSpec) -> Session:
         return self._collector.start_session(spec)
 
-    def stop(self, session: SessionId) -> None:
-        self._collector.stop_session(session)
+    def stop(self, session: SessionId, *, keep: bool = False) -> None:
+        self._collector.stop_session(session, keep=keep)
+
+    def instances(self, environment: str) -> Sequence[Instance]:
+        return self._collector.instances(environment)
 
     def delete(self, session: SessionId) -> None:
         self._collector.delete_session(session)

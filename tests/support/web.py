@@ -20,8 +20,9 @@ from igdash.api.app import create_flask
 from igdash.api.options import WebOptions
 from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import Environment, EnvironmentKind, EnvironmentStatus, Health
-from igdash.domain.errors import CollectorUnavailable, SessionNotFound, WrongState
+from igdash.domain.errors import CollectorUnavailable, InvalidSpec, SessionNotFound, WrongState
 from igdash.domain.events import Decoded, NewEvent, NewTick, Origin
+from igdash.domain.instances import Instance
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.ports import EventWriter, SessionBatch
@@ -67,6 +68,9 @@ class FakeControl:
         """What environments say of every gadget."""
         self.statuses: dict[str, dict[str, Any]] = {}
         """What environments say of themselves, beside the usual."""
+        self.kept: list[SessionId] = []
+        self.found: Sequence[Instance] = ()
+        """The headless instances of every environment."""
         self.silent = False
         """No news at all: readers must find out by looking into the store."""
 
@@ -92,8 +96,9 @@ class FakeControl:
         self._tell([_advance(session)])
         return session
 
-    def stop(self, session: SessionId) -> None:
+    def stop(self, session: SessionId, *, keep: bool = False) -> None:
         self._check()
+        self.kept = [*self.kept, session] if keep else self.kept
         if self._reader.sessions.get(session).state.ended:
             raise WrongState(f"session {session} has ended already")
         self.end(session, SessionState.STOPPED, "stopped by the user")
@@ -133,6 +138,12 @@ class FakeControl:
     def describe(self, environment: str, gadget: str, wait: float) -> Description:
         self._check()
         return self.descriptions.get(environment, Description())
+
+    def instances(self, environment: str) -> Sequence[Instance]:
+        self._check()
+        if environment == "demo":
+            raise InvalidSpec({"environment": "demo has no headless instances"})
+        return self.found
 
     def stats(self) -> CollectorStats:
         self._check()

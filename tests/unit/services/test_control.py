@@ -45,7 +45,7 @@ class FakeCollector:
         self.delay.wait(self.wait)
         return Session(id=SessionId("a" * 12), spec=spec, state=SessionState.STARTING, created=1)
 
-    def stop_session(self, session: SessionId) -> None:
+    def stop_session(self, session: SessionId, *, keep: bool = False) -> None:
         if self.error:
             raise self.error
 
