@@ -20,8 +20,8 @@ import msgspec
 from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import AlreadyRunning, CollectorUnavailable, IgdashError, InvalidSpec
-from igdash.domain.schedules import Order, Schedule
 from igdash.domain.instances import Instance
+from igdash.domain.schedules import Order, Schedule
 from igdash.domain.sessions import Session, SessionId, SessionSpec
 from igdash.domain.threads import spawn
 from igdash.services import control_wire as wire
