@@ -24,6 +24,7 @@ from igdash.settings import Settings, child_environ
 if TYPE_CHECKING:
     from flask import Flask
 
+    from igdash.domain.imports import CaptureFile
     from igdash.domain.ports import Catalogue, RunLock, SqlReader
     from igdash.services.check import Checked
     from igdash.services.export_places import Places
@@ -68,6 +69,7 @@ class CollectRuntime:
                 stop_timeout=settings.collect.stop_timeout_s,
             ),
             allowed_images=settings.gadgets.allowed_images,
+            open_capture=open_capture,
             reap=orphans.reap,
         )
         self._control = ControlServer(self.collector, settings.control_path)
@@ -262,6 +264,16 @@ def set_up_sql(settings: Settings) -> str:
 def sql_role_file(settings: Settings) -> Path:
     """Return where `set_up_sql` leaves how SQL connects."""
     return settings.state_dir / "sql-role.json"
+
+
+def open_capture(path: Path) -> CaptureFile:
+    """Open a file to import, whatever it is. Raises `InvalidSpec` (field `file`)."""
+    from igdash.sources import captures
+    from igdash.store.desktop import open_desktop
+
+    if captures.begins_like_sqlite(path):
+        return open_desktop(path, catalogue())
+    return captures.open_lines(path)
 
 
 def upgrade_store(settings: Settings) -> str:

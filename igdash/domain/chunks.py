@@ -21,6 +21,22 @@ class ChunkKind(IntEnum):
     """One loss record as JSON: node, start, end, count, cause, detail, exact."""
     SCHEMA = 4
     """The data sources of a node's rows from here on, as one JSON array (`gadgets.DataSource`)."""
+    CAPTURED = 5
+    """Lines of an imported file, as `JSON_LINES`, behind a `Place` and a line feed."""
+    EXPORTED = 6
+    """Lines of an imported export of igdash's own (one `Event` each), behind a `Place` likewise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in an imported file the lines of a chunk stand: the first one's number, and what a line
+    is called there. With `reason` the bytes are the beginning of one line of `size` bytes that
+    cannot be read for that reason."""
+
+    first: int
+    unit: str = "line"
+    reason: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

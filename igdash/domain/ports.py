@@ -16,6 +16,7 @@ from igdash.domain.environments import Environment, EnvironmentStatus
 from igdash.domain.events import Decoded, Event, LogLine, Malformed
 from igdash.domain.filters import Filter
 from igdash.domain.gadgets import DataSource, Gadget
+from igdash.domain.imports import ImportRequest, ImportStatus
 from igdash.domain.instances import Instance, Received
 from igdash.domain.losses import Loss
 from igdash.domain.nodes import NodeStatus
@@ -437,6 +438,15 @@ class Control(Protocol):
 
         Raises `EnvironmentNotFound`, `InvalidSpec` where there can be none, `SourceError`.
         """
+
+    def import_file(self, request: ImportRequest) -> ImportStatus:
+        """Begin to import a file that the collector can read; its first session exists then.
+
+        Raises `InvalidSpec` (fields `file`, `gadget`) when it is not taken, `StoreBusy`.
+        """
+
+    def imports(self) -> Sequence[ImportStatus]:
+        """Return the newest imports, under way or over, newest first."""
 
     def stats(self) -> CollectorStats:
         """Return how the collector is doing."""

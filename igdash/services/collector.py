@@ -30,6 +30,7 @@ from igdash.domain.errors import (
 )
 from igdash.domain.events import Decoded
 from igdash.domain.images import OFFICIAL, image_problem
+from igdash.domain.imports import CaptureFile, ImportRequest, ImportStatus
 from igdash.domain.instances import Instance, InstanceSource
 from igdash.domain.ports import Catalogue, Decode, EventWriter, SessionBatch, Source
 from igdash.domain.schedules import Order, Schedule
@@ -47,6 +48,7 @@ from igdash.services.descriptions import Descriptions
 from igdash.services.disk import DiskGuard, Ledger
 from igdash.services.headless import KEPT, Leftovers, recall
 from igdash.services.heartbeat import Heartbeat
+from igdash.services.imports import Imports, OpenCapture
 from igdash.services.lane import Lane
 from igdash.services.lifecycle import Run
 from igdash.services.limits import CollectorLimits
@@ -69,10 +71,15 @@ def _exit(error: BaseException) -> None:
     os._exit(70)
 
 
+def _nothing_to_import(_path: Path) -> CaptureFile:
+    raise InvalidSpec({"file": "nothing can be imported here"})
+
+
 class Collector:
     """Collects. All methods are thread-safe.
 
-    `writer` opens the store and is called on the writer thread. `reap` ends a gadget process that
+    `writer` opens the store and is called on the writer thread. `open_capture` opens a file
+    to import. `reap` ends a gadget process that
     a killed collector left behind and says what it found, "" for nothing. `fatal` is called when
     the writer cannot go on; by default the process ends.
     """
@@ -87,6 +94,7 @@ class Collector:
         state_dir: Path,
         limits: CollectorLimits | None = None,
         allowed_images: Sequence[str] = (OFFICIAL,),
+        open_capture: OpenCapture = _nothing_to_import,
         reap: Reap = lambda _: "",
         fatal: Callable[[BaseException], None] = _exit,
     ) -> None:
@@ -106,6 +114,14 @@ class Collector:
             offered=lambda name: self._pollers.status(name).gadgets,
         )
         self._leftovers = Leftovers(sources)
+        self._imports = Imports(
+            open_capture=open_capture,
+            catalogue=catalogue,
+            decode=decode,
+            begin=self._begin,
+            full=lambda: self._guard.full,
+            state_dir=state_dir,
+        )
         self._reap = reap
         self._guard = DiskGuard(state_dir, self._limits.reserve_bytes)
         self._ledger = Ledger(state_dir)
@@ -129,6 +145,7 @@ class Collector:
         self._spool_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         beat = self._heartbeat.read()
         self._guard.start()
+        self._imports.tidy()
         kept = self._ledger.start()
         self._writer.start()
         points = self._writer.call(lambda store: store.unfinished(), self._limits.call_timeout)
@@ -235,12 +252,14 @@ class Collector:
             command=source.command(session, spec),
             info=source.info(spec),
         )
-        stored = self._create(new)
-        run = self._run(stored, self._lane(session))
+        run = self._begin(new)
         run.open(source)
         if run.ended_event.is_set() and not run.over_event.wait(5):
             return replace(run.latest, state=run.state)
         return run.latest
+
+    def _begin(self, new: NewSession) -> Run:
+        return self._run(self._create(new), self._lane(new.id))
 
     def _create(self, new: NewSession) -> Session:
         try:
@@ -261,6 +280,15 @@ class Collector:
             )
             with suppress(SessionNotFound):
                 self._writer.call(partial(_change, session, change), self._limits.call_timeout)
+
+    def import_file(self, request: ImportRequest) -> ImportStatus:
+        """Begin to import a file. Raises `InvalidSpec`, `StoreBusy`."""
+        self._refuse_when_down()
+        return self._imports.start(request)
+
+    def imports(self) -> Sequence[ImportStatus]:
+        """Return the newest imports, newest first."""
+        return self._imports.statuses()
 
     def stop_session(self, session: SessionId, *, keep: bool = False) -> None:
         """Begin a graceful stop; `keep` leaves a headless instance running.

@@ -17,6 +17,7 @@ import msgspec
 from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import CollectorUnavailable
+from igdash.domain.imports import ImportRequest, ImportStatus
 from igdash.domain.instances import Instance
 from igdash.domain.schedules import Order, Schedule
 from igdash.domain.sessions import Session, SessionId, SessionSpec
@@ -81,6 +82,17 @@ class ControlClient:
         """
         found = self._call(wire.Request(call="instances", environment=environment))
         return msgspec.convert(found, tuple[Instance, ...])
+
+    def import_file(self, request: ImportRequest) -> ImportStatus:
+        """Begin to import a file that the collector can read. Raises `InvalidSpec`, `StoreBusy`,
+        `CollectorUnavailable`."""
+        found = self._call(wire.Request(call="import", file=request))
+        return msgspec.convert(found, ImportStatus)
+
+    def imports(self) -> Sequence[ImportStatus]:
+        """Return the newest imports, newest first. Raises `CollectorUnavailable`."""
+        found = self._call(wire.Request(call="imports"))
+        return msgspec.convert(found, tuple[ImportStatus, ...])
 
     def stats(self) -> CollectorStats:
         """Return how the collector is doing. Raises `CollectorUnavailable`."""

@@ -20,6 +20,7 @@ import msgspec
 from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import AlreadyRunning, CollectorUnavailable, IgdashError, InvalidSpec
+from igdash.domain.imports import ImportRequest, ImportStatus
 from igdash.domain.instances import Instance
 from igdash.domain.schedules import Order, Schedule
 from igdash.domain.sessions import Session, SessionId, SessionSpec
@@ -57,6 +58,12 @@ class Callee(Protocol):
 
     def instances(self, environment: str) -> Sequence[Instance]:
         """Tell of the headless instances."""
+
+    def import_file(self, request: ImportRequest) -> ImportStatus:
+        """Begin to import a file."""
+
+    def imports(self) -> Sequence[ImportStatus]:
+        """Tell of the newest imports."""
 
     def stats(self) -> CollectorStats:
         """Tell how it goes."""
@@ -223,6 +230,10 @@ class _Connection:
                 return collector.describe(name, gadget, request.wait)
             case wire.Request(call="instances", environment=str() as name):
                 return collector.instances(name)
+            case wire.Request(call="import", file=ImportRequest() as file):
+                return collector.import_file(file)
+            case wire.Request(call="imports"):
+                return collector.imports()
             case wire.Request(call="stats"):
                 return collector.stats()
         raise InvalidSpec({"call": f"{request.call!r} is no call, or lacks what it needs"})

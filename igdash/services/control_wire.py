@@ -20,6 +20,7 @@ import msgspec
 
 from igdash.domain import errors
 from igdash.domain.control import Advance
+from igdash.domain.imports import ImportRequest
 from igdash.domain.schedules import Order
 from igdash.domain.sessions import SessionId, SessionSpec
 
@@ -42,6 +43,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     gadget: str | None = None
     order: Order | None = None
     wait: float = 0.0
+    file: ImportRequest | None = None
     keep: bool = False
 
 

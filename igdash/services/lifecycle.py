@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from igdash.domain.chunks import Chunk
 from igdash.domain.errors import SourceError
 from igdash.domain.instances import Recall
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeStatus
-from igdash.domain.ports import Source, Stream
-from igdash.domain.sessions import Nodes, Session, SessionId, SessionState, StateChange
+from igdash.domain.ports import Sink, Stream
+from igdash.domain.sessions import Nodes, Session, SessionId, SessionSpec, SessionState, StateChange
 from igdash.domain.times import NS, now_ns
 from igdash.services.headless import KEPT
 from igdash.services.lane import Lane, Step
@@ -25,12 +26,20 @@ from igdash.services.lane import Lane, Step
 log = logging.getLogger(__name__)
 
 
+class Opener(Protocol):
+    """What a run needs of a source."""
+
+    def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:
+        """Start the gadget. Raises `SourceError`."""
+
+
 class Run:
     """One session being collected; implements `Sink`. All methods are thread-safe.
 
     `gap_from` is set when igdash was away: from then until the gadget runs again is a loss record.
     `running` is called when the gadget runs, `over` once, when the end is stored or nothing more
-    will be.
+    will be. Of an import, `began` and `ended_at` (ns) are when the session really was, and `facts`
+    are stored with its end.
     """
 
     def __init__(
@@ -50,6 +59,9 @@ class Run:
         self.state = session.state
         self.running_since = session.started
         self.gap_from = gap_from
+        self.began: int | None = None
+        self.ended_at: int | None = None
+        self.facts: Mapping[str, str] | None = None
         self.recall: Recall | None = None
         self._stop_timeout = stop_timeout
         self._running = running
@@ -90,11 +102,12 @@ class Run:
         with self._lock:
             now = now_ns()
             self._close_gap(now)
+            at = now if self.began is None else self.began
             if self.running_since is None:
-                self.running_since = now
+                self.running_since = at
             if self.state is SessionState.STARTING:
                 self.state = SessionState.RUNNING
-                self._step(StateChange(state=self.state, at=now))
+                self._step(StateChange(state=self.state, at=at))
         self._running()
 
     def ended(self, *, failed: bool, reason: str) -> None:
@@ -122,7 +135,8 @@ class Run:
         self.state = state
         if reason:
             self.lane.note(f"session {state}: {reason}")
-        self._step(StateChange(state=state, at=now_ns(), reason=reason), last=True)
+        at = now_ns() if self.ended_at is None else self.ended_at
+        self._step(StateChange(state=state, at=at, reason=reason, info=self.facts), last=True)
 
     def _close_gap(self, now: int) -> None:
         if self.gap_from is None:
@@ -147,7 +161,7 @@ class Run:
 
     # ------------------------------------------------------------ what others ask for
 
-    def open(self, source: Source) -> None:
+    def open(self, source: Opener) -> None:
         """Start the gadget; one that cannot be started ends the session as failed."""
         try:
             stream = source.open(self.id, self.spec, self)

@@ -11,7 +11,9 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
+from igdash.domain.imports import IMPORT
 from igdash.domain.ports import Source
 from igdash.domain.sessions import Session, SessionId, SessionState
 from igdash.domain.times import NS
@@ -20,6 +22,11 @@ from igdash.services.lifecycle import Run
 from igdash.services.spool import sessions_in
 
 log = logging.getLogger(__name__)
+
+_BROKEN_IMPORT: Final = (
+    "igdash went down during the import: what had been read is kept. To have all of the file, delete"
+    " this session and import it again"
+)
 
 
 class Resumption:
@@ -40,7 +47,7 @@ class Resumption:
 
     def gap(self, session: Session) -> int | None:
         """Return since when the session was without its gadget (ns)."""
-        if session.state is SessionState.STOPPING:
+        if session.state is SessionState.STOPPING or session.spec.environment == IMPORT:
             return None
         return gap_start(session, self._beat, self._now)
 
@@ -70,7 +77,9 @@ class Resumption:
         at = run.gap_from or self._now
         due = _due(run)
         source = self._sources.get(run.spec.environment)
-        if run.state is SessionState.STOPPING:
+        if run.spec.environment == IMPORT:
+            run.interrupt(_BROKEN_IMPORT, run.latest.last_event or at)
+        elif run.state is SessionState.STOPPING:
             run.complete(run.latest.reason, at)
         elif due is not None and due <= self._now:
             run.complete(f"{run.spec.stop_after.seconds:g} s were asked for", min(due, self._now))

@@ -33,6 +33,7 @@ from igdash.domain.events import (
 from igdash.domain.gadgets import DataSource
 from igdash.domain.losses import Loss
 from igdash.domain.times import MAX_NS
+from igdash.sources.imported import IMPORTED, read_imported
 from igdash.sources.logs import read_log, storable
 from igdash.sources.plain import Known, plain_events
 
@@ -122,6 +123,8 @@ def decode_chunk(chunk: Chunk) -> Decoded:
     malformed line. White space around a line's array is not part of it. An unfinished last line
     (`chunk.partial`) that is complete JSON all the same is an event.
     """
+    if chunk.kind in IMPORTED:
+        return read_imported(chunk, decode_chunk, _event)
     found = _Found(chunk)
     if chunk.kind is ChunkKind.LOG_LINES:
         _read_logs(found)
