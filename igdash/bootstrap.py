@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from igdash.services.queries import Queries
     from igdash.services.query_asks import Answerer
     from igdash.services.query_pool import Pool
+    from igdash.services.schedules import Schedules
     from igdash.services.sessions import Sessions
     from igdash.services.web import WebServices
     from igdash.store import Reader
@@ -153,6 +154,8 @@ class WebRuntime:
             records=reader.records,
             queries=reader.queries,
             sql=open_sql(self._settings, reader),
+            schedules=reader.schedules,
+            places=places(self._settings),
             backend=Workers(pool=query_pool(self._settings)),
             control=control_client(self._settings),
             catalogue=catalogue(),
@@ -182,6 +185,7 @@ class Desk:
     history: History
     gadgets: Gadgets
     exports: Exports
+    schedules: Schedules
     queries: Queries
 
 
@@ -193,6 +197,7 @@ def open_desk(settings: Settings) -> Desk:
     from igdash.services.metadata import Metadata
     from igdash.services.queries import Here, Queries
     from igdash.services.query_asks import Answerer
+    from igdash.services.schedules import Schedules
     from igdash.services.sessions import Sessions
 
     reader = open_history(settings)
@@ -213,6 +218,13 @@ def open_desk(settings: Settings) -> Desk:
             ),
         ),
         exports=Exports(sessions=reader.sessions, events=reader.events, queries=queries),
+        schedules=Schedules(
+            reader=reader.schedules,
+            sessions=reader.sessions,
+            queries=reader.queries,
+            control=control,
+            places=places(settings),
+        ),
         queries=queries,
     )
 

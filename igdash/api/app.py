@@ -26,6 +26,7 @@ from igdash.api import (
     history_calls,
     problems,
     query_calls,
+    schedule_calls,
     schemas,
     security,
     session_calls,
@@ -45,6 +46,7 @@ TABLE: tuple[Route, ...] = (
     *query_calls.ROUTES,
     *export_calls.ROUTES,
     *sql_calls.ROUTES,
+    *schedule_calls.ROUTES,
     *system_calls.ROUTES,
 )
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -19,6 +19,7 @@ from igdash.services.web import WebServices
 _TYPES = {
     Format.JSONL: "application/x-ndjson",
     Format.CSV: "text/csv; charset=utf-8; header=present",
+    Format.PARQUET: "application/vnd.apache.parquet",
 }
 
 
@@ -55,11 +56,11 @@ ROUTES = (
     Route(
         method="GET",
         path="/api/sessions/{id}/export",
-        summary="All events, or those a filter picks, as a streamed file: format=jsonl or csv; plain=true = as the gadget "
+        summary="All events, or those a filter picks, as a streamed file: format=jsonl, csv or parquet; plain=true = as the gadget "
         "printed them",
         handler=export,
         query=asked.ExportQuery,
-        media=("application/x-ndjson", "text/csv"),
+        media=("application/x-ndjson", "text/csv", "application/vnd.apache.parquet"),
         errors=(400, 404, 409, 503),
     ),
 )

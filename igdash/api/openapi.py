@@ -20,6 +20,9 @@ _PATH_TEXT = {
     "name": "The gadget's name, e.g. trace_tcp, or an image reference.",
     "query": "The id that was given with the statement.",
     "environment": "The environment's name.",
+    "schedule": "The scheduled export's id.",
+    "run": "The run's id.",
+    "file": "The file's name, as the run lists it.",
 }
 
 

@@ -32,8 +32,9 @@ def export(args: argparse.Namespace) -> int:
         start=args.start,
         end=args.end,
     )
-    if wanted.format is Format.CSV and len(args.ids) > 1:
-        raise InvalidQuery("--format csv", "takes one session: each gadget has columns of its own")
+    if wanted.format is not Format.JSONL and len(args.ids) > 1:
+        why = "takes one session: each gadget has columns of its own"
+        raise InvalidQuery(f"--format {wanted.format}", why)
     desk = open_desk(settings_of(args))
     with readable_filter(args.filter):
         streams = [desk.exports.open(desk.sessions.resolve(prefix), wanted) for prefix in args.ids]

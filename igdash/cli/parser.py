@@ -37,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     _looking(commands)
     _changing(commands)
     _asking(commands)
+    _scheduling(commands)
     _administering(commands)
     return parser
 
@@ -209,7 +210,7 @@ def _looking(commands: Any) -> None:
     _output(logs)
     export = _add(commands, "export", "export:export", "write sessions' events to a file")
     export.add_argument("ids", nargs="+", metavar="ID")
-    export.add_argument("--format", choices=("jsonl", "csv"), default="jsonl")
+    export.add_argument("--format", choices=("jsonl", "csv", "parquet"), default="jsonl")
     export.add_argument(
         "--plain", action="store_true", help="only what the gadget printed, as `ig run -o json`"
     )
@@ -271,6 +272,51 @@ def _asking(commands: Any) -> None:
         default=[],
         help="see only this; may be repeated",
     )
+
+
+def _scheduling(commands: Any) -> None:
+    schedules = commands.add_parser("schedules", help="exports that are made again and again")
+    below = schedules.add_subparsers(metavar="COMMAND", required=True)
+    _output(_add(below, "list", "schedules:list_", "list scheduled exports"))
+    show = _add(below, "show", "schedules:show_schedule", "show one and its newest runs")
+    show.add_argument("id", metavar="ID", help="or its name")
+    show.add_argument("--runs", type=positive, default=20, help="how many runs (default: 20)")
+    _output(show)
+    _schedule(_add(below, "add", "schedules:add", "make one and print its ID"))
+    run = _add(below, "run", "schedules:run", "have one run now, paused or not")
+    run.add_argument("id", metavar="ID", help="or its name")
+    run.add_argument("--wait", type=duration, metavar="TIME", help="wait until it ended, e.g. 5m")
+    _output(run)
+    for name, what in (
+        ("pause", "let some rest"),
+        ("resume", "let some go on, from now"),
+        ("delete", "delete some and their history; their files stay"),
+    ):
+        parser = _add(below, name, f"schedules:{name}", what)
+        parser.add_argument("ids", nargs="+", metavar="ID", help="or a name")
+
+
+def _schedule(add: argparse.ArgumentParser) -> None:
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("--cron", metavar="CRON", help="five fields, e.g. '0 * * * *'")
+    add.add_argument("--every", type=duration, metavar="TIME", help="or an interval, e.g. 15m")
+    add.add_argument("--zone", default="UTC", help="time zone of --cron (default: UTC)")
+    add.add_argument("--session", metavar="ID", action="append", default=[], help="may be repeated")
+    add.add_argument("--gadget", default="")
+    add.add_argument("-n", "--namespace", default="")
+    add.add_argument("-e", "--environment", default="", metavar="ENV")
+    add.add_argument("--state", choices=STATES, action="append", help="may be repeated")
+    _filter(add)
+    add.add_argument("--sql", default="", metavar="SELECT", help="export an answer instead")
+    add.add_argument(
+        "--format", choices=("jsonl", "jsonl.gz", "csv", "parquet"), default="jsonl"
+    )
+    add.add_argument(
+        "--to", default="", metavar="PLACE", help="folder below exports.folder, or an allowed s3:// URL"
+    )
+    add.add_argument("--keep", type=whole, default=0, help="runs whose files stay (default: all)")
+    add.add_argument("--paused", action="store_true", help="do not run by itself yet")
+    _output(add, "name")
 
 
 def _administering(commands: Any) -> None:

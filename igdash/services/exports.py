@@ -1,6 +1,6 @@
 """Exports as streams of bytes: a block of events at a time, so memory stays the same at any size.
 
-JSON lines are spliced from the stored texts, never parsed; only CSV looks inside an event.
+JSON lines are spliced from the stored texts, never parsed; CSV and Parquet look inside an event.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from igdash.domain.events import Event, Tick
 from igdash.domain.ports import EventReader, SessionReader
 from igdash.domain.queries import EventRange
 from igdash.domain.sessions import SessionId
+from igdash.services import parquet_rows
 from igdash.services.csv_rows import Table
 from igdash.services.history import check_window
 from igdash.services.queries import Queries, never
@@ -30,6 +31,7 @@ class Format(StrEnum):
 
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,8 @@ class Exports:
             whole = replace(wanted, start=None, end=None)
             return self._arrays(session, wanted, self._blocks(session, whole, gone))
         blocks = self._blocks(session, wanted, gone)
+        if wanted.format is Format.PARQUET:
+            return parquet_rows.stream(self.sessions.schema(session), blocks)
         if wanted.format is Format.CSV:
             return self._csv(session, blocks)
         return map(_objects if wanted.plain else event_lines, blocks)

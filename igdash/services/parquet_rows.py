@@ -23,7 +23,8 @@ from igdash.domain.gadgets import DataSource, Field
 
 GROUP: Final = 20_000
 """Rows per row group."""
-_MISSING: Final = "needs pyarrow: pip install 'igdash[parquet]'"
+MISSING: Final = "needs pyarrow: pip install 'igdash[parquet]'"
+"""What is said where pyarrow is not installed."""
 _INTEGERS: Final = {
     f"{sign}{bits}": (
         f"{sign.lower()}{bits}",
@@ -46,7 +47,7 @@ def require() -> Any:
         importlib.import_module("pyarrow.parquet")
         return importlib.import_module("pyarrow")
     except ImportError as error:
-        raise InvalidQuery("format", f"parquet {_MISSING}") from error
+        raise InvalidQuery("format", f"parquet {MISSING}") from error
 
 
 class _Column:

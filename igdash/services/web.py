@@ -13,9 +13,11 @@ from igdash.domain.ports import (
     EventReader,
     QueryReader,
     RecordReader,
+    ScheduleReader,
     SessionReader,
     SqlReader,
 )
+from igdash.services.export_places import Places
 from igdash.services.exports import Exports
 from igdash.services.gadgets import Gadgets
 from igdash.services.health import Health
@@ -25,6 +27,7 @@ from igdash.services.live import Live
 from igdash.services.metadata import Metadata
 from igdash.services.queries import Backend, Here, Queries
 from igdash.services.query_asks import Answerer
+from igdash.services.schedules import Schedules
 from igdash.services.sessions import Sessions
 from igdash.services.sql import Sql
 from igdash.services.starts import Starts
@@ -44,6 +47,7 @@ class WebServices:
     live: Live
     queries: Queries
     sql: Sql
+    schedules: Schedules
     catalogue: Catalogue
     environments: Sequence[Environment]
 
@@ -61,6 +65,8 @@ def make_web_services(
     records: RecordReader,
     queries: QueryReader,
     sql: SqlReader,
+    schedules: ScheduleReader,
+    places: Places,
     control: Control,
     catalogue: Catalogue,
     environments: Sequence[Environment],
@@ -94,6 +100,9 @@ def make_web_services(
         live=Live(sessions=sessions, health=health, hub=hub),
         queries=asking,
         sql=Sql(sql),
+        schedules=Schedules(
+            reader=schedules, sessions=sessions, queries=queries, control=control, places=places
+        ),
         catalogue=catalogue,
         environments=environments,
     )

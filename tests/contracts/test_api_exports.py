@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -172,10 +173,34 @@ def test_a_filter_leaves_the_matching_rows_of_arrays(side: Web) -> None:
     assert "2" in table[1]
 
 
+def test_parquet_has_typed_columns_and_leaves_nothing_out(side: Web) -> None:
+    id_ = side.session()
+    big = 2**64 - 1
+    rows = [
+        f'{{"proc":{{"pid":{n},"comm":"=x\\ud800"}},"timestamp_raw":{big},"new":[{big}]}}'
+        for n in range(5)
+    ]
+    side.control.add(id_, [*rows, '{"proc":{"pid":"text"},"src":{"port":70000}}'])
+    table = pyarrow.parquet.read_table(io.BytesIO(_export(side, id_, "format=parquet")))
+    assert table["seq"].to_pylist() == [1, 2, 3, 4, 5, 6]
+    assert table["proc_pid"].to_pylist() == [0, 1, 2, 3, 4, None]
+    assert table["proc_comm"].to_pylist()[:2] == ["=x?", "=x?"]
+    assert table["timestamp_raw"].to_pylist()[0] == big
+    assert str(table.schema.field("ts").type) == "timestamp[ns, tz=UTC]"
+    assert [json.loads(text) for text in table["other"].to_pylist()] == [
+        *[{"new": [big]}] * 5,
+        {"proc.pid": "text", "src.port": 70000},
+    ]
+    picked = _export(side, id_, "format=parquet&filter=pid%20%3E%202")
+    assert pyarrow.parquet.read_table(io.BytesIO(picked))["seq"].to_pylist() == [4, 5]
+    empty = pyarrow.parquet.read_table(io.BytesIO(_export(side, side.session(), "format=parquet")))
+    assert empty.num_rows == 0
+
+
 @pytest.mark.parametrize(
     ("query", "name"),
     [
-        ("format=parquet", "format"),
+        ("format=xml", "format"),
         ("format=csv&plain=true", "plain"),
         ("filter=x%3D", "filter"),
         ("plain=maybe", "plain"),

@@ -6,10 +6,12 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import websocket
@@ -38,6 +40,7 @@ from igdash.domain.sessions import (
 )
 from igdash.domain.threads import spawn
 from igdash.domain.times import now_ns
+from igdash.services.export_places import Places
 from igdash.services.queries import Backend
 from igdash.services.web import WebServices, make_web_services
 from igdash.sources.catalogue import load_catalogue
@@ -300,6 +303,7 @@ def web(
     options: WebOptions | None = None,
     control: type[FakeControl] = FakeControl,
     backend: Backend | None = None,
+    places: Path | None = None,
 ) -> Iterator[Web]:
     """Make the whole web side over the store at `url`; without a `backend` it answers questions
     in this process."""
@@ -312,6 +316,11 @@ def web(
         records=reader.records,
         queries=reader.queries,
         sql=open_sql(url, reader, seconds=SQL_SECONDS),
+        schedules=reader.schedules,
+        places=Places(
+            folder=places or Path(tempfile.gettempdir()) / "igdash-no-exports",
+            scratch=Path(tempfile.gettempdir()) / "igdash-no-scratch",
+        ),
         control=fake,
         catalogue=load_catalogue(),
         environments=ENVIRONMENTS,
