@@ -36,7 +36,8 @@ class StopAfterIn(Strict):
 
 
 class SessionIn(Strict):
-    """A session to start."""
+    """A session to start. `headless`: its gadget goes on while igdash is away; `instance`: the id of
+    such a gadget of somebody else, to be read."""
 
     gadget: Annotated[str, Meta(min_length=1, max_length=400)]
     environment: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -44,6 +45,14 @@ class SessionIn(Strict):
     target: TargetIn = field(default_factory=TargetIn)
     params: dict[str, str | bool | int | float] = field(default_factory=dict)
     stop_after: StopAfterIn | None = None
+    headless: bool = False
+    instance: Annotated[str, Meta(max_length=32)] = ""
+
+
+class StopQuery(Strict):
+    """`keep`: a headless instance is left running."""
+
+    keep: bool = False
 
 
 class SessionsQuery(Strict):

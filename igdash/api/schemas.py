@@ -85,6 +85,8 @@ class SessionOut(Answer, omit_defaults=True):
     last_seq: int
     command: list[str]
     info: dict[str, str]
+    headless: bool = False
+    instance: str = ""
     spark: list[int] | None = None
     coverage: list[NodeOut] | None = None
 
@@ -343,7 +345,8 @@ class EnvironmentOut(Answer):
     """An environment and whether it answers; `reason` says why not and what to do.
 
     `place` is where it is; `coverage` tells of each node where that is known; `next_try` is when it
-    is asked again (null = as usual); `rights` names what is missing and what is off without it.
+    is asked again (null = as usual); `rights` names what is missing and what is off without it;
+    `headless`: gadgets can run there by themselves.
     """
 
     name: str
@@ -358,6 +361,26 @@ class EnvironmentOut(Answer):
     coverage: list[NodeOut]
     next_try: Time | None
     rights: list[str]
+    headless: bool
+
+
+class InstanceOut(Answer):
+    """A gadget that runs in an environment by itself. `gadget` is what igdash calls its image."""
+
+    id: str
+    name: str
+    gadget: str
+    image: str
+    tags: list[str]
+    state: str
+    reason: str
+    nodes: list[str]
+
+
+class InstancesOut(Answer):
+    """The headless instances of an environment."""
+
+    instances: list[InstanceOut]
 
 
 class EnvironmentsOut(Answer):

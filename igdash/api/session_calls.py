@@ -94,6 +94,8 @@ def _spec(body: asked.SessionIn) -> SessionSpec:
         ),
         params={key: _text(value) for key, value in body.params.items()},
         stop_after=StopAfter(seconds=stop.seconds, events=stop.events),
+        headless=body.headless,
+        instance=body.instance,
     )
 
 
@@ -128,7 +130,8 @@ def get_session(services: WebServices, call: Call) -> s.SessionOut:
 
 def stop_session(services: WebServices, call: Call) -> s.SessionOut:
     """Begin a graceful stop."""
-    return _shape(services, services.sessions.stop(call.path["id"]))
+    q: asked.StopQuery = call.query
+    return _shape(services, services.sessions.stop(call.path["id"], keep=q.keep))
 
 
 def restart_session(services: WebServices, call: Call) -> s.SessionOut:
@@ -186,11 +189,12 @@ ROUTES = (
     Route(
         method="POST",
         path="/api/sessions/{id}/stop",
-        summary="Stop a session gracefully",
+        summary="Stop a session gracefully; its headless instance is removed, or kept",
         handler=stop_session,
+        query=asked.StopQuery,
         response=s.SessionOut,
         status=202,
-        errors=(403, 404, 409, 503),
+        errors=(400, 403, 404, 409, 503),
     ),
     Route(
         method="POST",

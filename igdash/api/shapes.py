@@ -10,6 +10,7 @@ from igdash.api import schemas as s
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.events import Event, LogLine, Malformed, Tick
 from igdash.domain.gadgets import DataSource, Gadget, Param
+from igdash.domain.instances import Instance
 from igdash.domain.losses import Loss
 from igdash.domain.nodes import NodeStatus
 from igdash.domain.queries import Bucket, SplitBucket
@@ -75,6 +76,8 @@ def session(
         last_seq=one.last_seq,
         command=list(one.command),
         info=dict(one.info),
+        headless=spec.headless,
+        instance=spec.instance,
         spark=None if spark is None else list(spark),
         coverage=None if coverage is None else [node(each) for each in coverage],
     )
@@ -238,4 +241,19 @@ def environment(one: EnvironmentStatus, place: str = "") -> s.EnvironmentOut:
         coverage=[node(each) for each in one.coverage],
         next_try=time_text(one.next_try) if one.next_try else None,
         rights=list(one.rights),
+        headless=one.headless,
+    )
+
+
+def instance(one: Instance) -> s.InstanceOut:
+    """Return a headless instance."""
+    return s.InstanceOut(
+        id=one.id,
+        name=one.name,
+        gadget=one.gadget,
+        image=one.image,
+        tags=list(one.tags),
+        state=one.state,
+        reason=one.reason,
+        nodes=list(one.nodes),
     )

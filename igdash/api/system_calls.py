@@ -50,6 +50,12 @@ def check_environment(services: WebServices, call: Call) -> s.EnvironmentOut:
     return shapes.environment(found, services.gadgets.places()[found.name])
 
 
+def instances(services: WebServices, call: Call) -> s.InstancesOut:
+    """Answer the headless instances of an environment."""
+    found = services.gadgets.instances(call.path["environment"])
+    return s.InstancesOut(instances=[shapes.instance(one) for one in found])
+
+
 def stats(services: WebServices, _call: Call) -> s.StatsOut:
     """Answer rates, lag and sizes."""
     return s.StatsOut(
@@ -114,6 +120,15 @@ ROUTES = (
         handler=check_environment,
         response=s.EnvironmentOut,
         errors=(400, 403, 404, 503),
+        slashes=True,
+    ),
+    Route(
+        method="GET",
+        path="/api/environments/{environment}/instances",
+        summary="The gadgets that run there by themselves",
+        handler=instances,
+        response=s.InstancesOut,
+        errors=(400, 404, 422, 502, 503),
         slashes=True,
     ),
     Route(

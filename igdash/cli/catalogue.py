@@ -12,7 +12,7 @@ from igdash.cli.change import NO_ENVIRONMENT
 from igdash.cli.context import settings_of
 from igdash.cli.main import OK, complain
 from igdash.cli.output import Column, print_json, print_pairs, print_table, show
-from igdash.cli.shapes import GADGET, environment_listing
+from igdash.cli.shapes import GADGET, INSTANCE, environment_listing
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import CollectorUnavailable, EnvironmentNotFound
 from igdash.domain.gadgets import Field, Gadget, Param
@@ -88,6 +88,13 @@ def environments(args: argparse.Namespace) -> int:
     ]
     places = {one.name: one.place for one in settings.environments}
     show(rows, environment_listing(places), args.output)
+    return OK
+
+
+def instances(args: argparse.Namespace) -> int:
+    """List the headless instances of an environment."""
+    found = control_client(settings_of(args)).instances(args.environment)
+    show(found, INSTANCE, args.output)
     return OK
 
 

@@ -12,6 +12,7 @@ from igdash.cli.main import FAILED, OK, complain
 from igdash.cli.output import show_one
 from igdash.cli.shapes import SESSION
 from igdash.domain.errors import IgdashError, InvalidSpec
+from igdash.domain.instances import Instance
 from igdash.domain.sessions import SessionSpec, SessionState, StopAfter, Target
 from igdash.settings import Settings
 
@@ -19,9 +20,14 @@ from igdash.settings import Settings
 def start(args: argparse.Namespace) -> int:
     """Start a session and print its id."""
     settings = settings_of(args)
+    environment = args.environment or _only_environment(settings)
+    instance = _instance(settings, environment, args.attach)
+    gadget = args.gadget or (instance.gadget if instance else "")
+    if not gadget:
+        raise InvalidSpec({"gadget": "name one; igdash gadgets lists them"})
     spec = SessionSpec(
-        gadget=args.gadget,
-        environment=args.environment or _only_environment(settings),
+        gadget=gadget,
+        environment=environment,
         name=args.name,
         target=Target(
             namespace=args.namespace,
@@ -32,6 +38,8 @@ def start(args: argparse.Namespace) -> int:
         ),
         params=dict(args.param),
         stop_after=StopAfter(seconds=args.duration, events=args.max_events),
+        headless=args.headless,
+        instance=instance.id if instance else "",
     )
     session = control_client(settings).start(spec)
     show_one(session, SESSION, args.output)
@@ -40,10 +48,22 @@ def start(args: argparse.Namespace) -> int:
     return OK
 
 
+def _instance(settings: Settings, environment: str, wanted: str) -> Instance | None:
+    """Return the headless instance of this name or beginning of an id, None when none is wanted."""
+    if not wanted:
+        return None
+    found = control_client(settings).instances(environment)
+    fitting = [one for one in found if one.name == wanted or one.id.startswith(wanted)]
+    if len(fitting) != 1:
+        why = "several instances begin" if fitting else "no instance has this name or begins"
+        raise InvalidSpec({"attach": f"{why} with {wanted!r}; see: igdash instances {environment}"})
+    return fitting[0]
+
+
 def stop(args: argparse.Namespace) -> int:
     """Ask the sessions to stop gracefully."""
     sessions = open_desk(settings_of(args)).sessions
-    return _each(args.ids, lambda prefix: sessions.stop(prefix).id, "stopping")
+    return _each(args.ids, lambda prefix: sessions.stop(prefix, keep=args.keep).id, "stopping")
 
 
 def delete(args: argparse.Namespace) -> int:

@@ -170,6 +170,11 @@ def _looking(commands: Any) -> None:
     )
     _output(gadgets)
     _output(_add(commands, "environments", "catalogue:environments", "list where gadgets can run"))
+    instances = _add(
+        commands, "instances", "catalogue:instances", "list the gadgets that run headless in ENV"
+    )
+    instances.add_argument("environment", metavar="ENV")
+    _output(instances)
     check = _add(commands, "check", "check:check", "try every gadget of an environment")
     check.add_argument("environment", metavar="ENV")
     check.add_argument(
@@ -231,7 +236,7 @@ def _filter(parser: argparse.ArgumentParser) -> None:
 
 def _changing(commands: Any) -> None:
     start = _add(commands, "start", "change:start", "start a session and print its ID")
-    start.add_argument("gadget", metavar="GADGET")
+    start.add_argument("gadget", metavar="GADGET", nargs="?", help="not needed with --attach")
     start.add_argument("-e", "--environment", metavar="ENV", help="needed when there are several")
     start.add_argument("-n", "--namespace", default="", help="comma list; !name excludes")
     start.add_argument("-p", "--pod", default="")
@@ -244,10 +249,20 @@ def _changing(commands: Any) -> None:
     start.add_argument("--duration", type=duration, help="stop after this time, e.g. 10m")
     start.add_argument("--max-events", type=positive, help="stop after so many events")
     start.add_argument("--name", default="", help="a name of your own")
+    start.add_argument(
+        "--headless", action="store_true", help="let the gadget go on there while igdash is away"
+    )
+    start.add_argument(
+        "--attach", default="", metavar="INSTANCE", help="read a headless instance (id or name)"
+    )
     _output(start, "name")
     for name, what in (("stop", "stop sessions; their events stay"), ("delete", "delete sessions")):
         parser = _add(commands, name, f"change:{name}", what)
         parser.add_argument("ids", nargs="+", metavar="ID")
+        if name == "stop":
+            parser.add_argument(
+                "--keep", action="store_true", help="leave a headless instance running"
+            )
 
 
 def _asking(commands: Any) -> None:
@@ -308,11 +323,12 @@ def _schedule(add: argparse.ArgumentParser) -> None:
     add.add_argument("--state", choices=STATES, action="append", help="may be repeated")
     _filter(add)
     add.add_argument("--sql", default="", metavar="SELECT", help="export an answer instead")
+    add.add_argument("--format", choices=("jsonl", "jsonl.gz", "csv", "parquet"), default="jsonl")
     add.add_argument(
-        "--format", choices=("jsonl", "jsonl.gz", "csv", "parquet"), default="jsonl"
-    )
-    add.add_argument(
-        "--to", default="", metavar="PLACE", help="folder below exports.folder, or an allowed s3:// URL"
+        "--to",
+        default="",
+        metavar="PLACE",
+        help="folder below exports.folder, or an allowed s3:// URL",
     )
     add.add_argument("--keep", type=whole, default=0, help="runs whose files stay (default: all)")
     add.add_argument("--paused", action="store_true", help="do not run by itself yet")

@@ -13,6 +13,7 @@ from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import GadgetNotFound
 from igdash.domain.events import LogLine
 from igdash.domain.gadgets import Gadget
+from igdash.domain.instances import Instance
 from igdash.domain.losses import Loss
 from igdash.domain.nodes import NodeState
 from igdash.domain.sessions import Session
@@ -107,6 +108,22 @@ def environment_listing(places: Mapping[str, str]) -> Listing[EnvironmentStatus]
         shape=lambda e: shapes.environment(e, places.get(e.name, "")),
     )
 
+
+INSTANCE: Final[Listing[Instance]] = Listing(
+    key="instances",
+    columns=(
+        Column(title="ID", text=lambda one: one.id),
+        Column(title="NAME", text=lambda one: one.name),
+        Column(title="GADGET", text=lambda one: one.gadget),
+        Column(title="STATE", text=lambda one: one.state),
+        Column(title="NODES", text=lambda one: ",".join(one.nodes)),
+        Column(title="TAGS", text=lambda one: ",".join(one.tags), wide=True),
+        Column(title="IMAGE", text=lambda one: one.image, wide=True),
+        Column(title="REASON", text=lambda one: one.reason),
+    ),
+    name=lambda one: one.id,
+    shape=shapes.instance,
+)
 
 LOSS: Final[Listing[Loss]] = Listing(
     key="losses",

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, runtime_checkable
 
+from igdash.domain.images import OFFICIAL, is_reference, short_name
 from igdash.domain.sessions import SessionId, SessionSpec
 
 REMEMBERED: Final = 2_048
@@ -37,6 +38,12 @@ class Instance:
     state: str = "unknown"
     reason: str = ""
     nodes: tuple[str, ...] = ()
+
+    @property
+    def gadget(self) -> str:
+        """The gadget's name when its image is an official one, else the image."""
+        ours = self.image.startswith(OFFICIAL) or not is_reference(self.image)
+        return short_name(self.image) if ours else self.image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,8 +144,8 @@ class FakeControl:
 
     def instances(self, environment: str) -> Sequence[Instance]:
         self._check()
-        if environment == "demo":
-            raise InvalidSpec({"environment": "demo has no headless instances"})
+        if environment == "this-host":
+            raise InvalidSpec({"environment": "this-host has no headless instances"})
         return self.found
 
     def stats(self) -> CollectorStats:
