@@ -63,6 +63,16 @@ def row(page: Page, pid: int) -> Any:
     return page.wait(lambda: page.js(code, str(pid)))
 
 
+def down_to(page: Page, last: int) -> None:
+    """Scroll on until this is the last row: more pages come while one goes down."""
+
+    def there() -> bool:
+        scroll(page, 10_000_000)
+        return pids(page)[-1:] == [str(last)]
+
+    page.wait(there, 30)
+
+
 # ---------------------------------------------------------------- orders
 
 
@@ -95,10 +105,7 @@ def test_an_order_in_the_address_is_shown_and_pages_on(page: Page, side: Web) ->
     page.wait(
         "document.querySelector('.ag-header-cell[col-id=\"proc.pid\"]').ariaSort === 'ascending'"
     )
-    for _ in range(4):
-        scroll(page, 10_000_000)
-        page.wait("!document.querySelector('#session-grid .s-pending')")
-    page.wait(lambda: pids(page)[-1:] == ["350"])
+    down_to(page, 350)
     page.wait(lambda: page.text("#session-rows").endswith("of 350"))
 
 
@@ -145,10 +152,7 @@ def test_more_matches_at_once_than_a_page_begin_anew_without_a_hole(page: Page, 
     answered(page, [30, 27])
     side.control.add(id_, [mixed(n) for n in range(31, 1_501)])
     answered(page, range(1_500, 1_440, -3))
-    for _ in range(7):
-        scroll(page, 10_000_000)
-        page.wait("!document.querySelector('#session-grid .s-pending')")
-    page.wait(lambda: pids(page)[-1:] == ["3"])
+    down_to(page, 3)
     page.wait(lambda: page.text("#session-rows").endswith("of 500"))
 
 
@@ -158,10 +162,7 @@ def test_matches_page_down_to_the_first_event(page: Page, side: Web) -> None:
         side.control.add(id_, [mixed(n) for n in range(first, first + 500)])
     see(page, id_, "?filter=type%20%3D%20close")
     answered(page, [1_998, 1_995])
-    for _ in range(9):
-        scroll(page, 10_000_000)
-        page.wait("!document.querySelector('#session-grid .s-pending')")
-    page.wait(lambda: pids(page)[-1:] == ["3"])
+    down_to(page, 3)
     page.wait(lambda: page.text("#session-rows").endswith("of 666"))
 
 
