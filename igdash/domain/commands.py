@@ -31,7 +31,7 @@ BINARIES: Final = frozenset({EnvironmentKind.IG, EnvironmentKind.KUBECTL_GADGET}
 HOSTS: Final = frozenset({EnvironmentKind.IG, EnvironmentKind.IG_DAEMON})
 """Ways in to one machine."""
 
-HEADLESS: Final = frozenset({EnvironmentKind.IG_DAEMON})
+HEADLESS: Final = frozenset({EnvironmentKind.IG_DAEMON, EnvironmentKind.KUBERNETES})
 """Ways in to gadgets that run by themselves."""
 
 _IG_TARGET: Final = {

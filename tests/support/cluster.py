@@ -61,6 +61,8 @@ class Site:
         self.clocks: dict[str, Clock] = {}
         self.pods: dict[str, str] = {}
         self.daemons: dict[str, Daemon] = {}
+        self.kept: dict[str, Any] = {}
+        """The headless instances: in a real cluster ConfigMaps that every gadget pod watches."""
         self._made = 0
         for node in nodes:
             self.add(node)
@@ -73,7 +75,8 @@ class Site:
         self.server.gadget_pod(name, node, self._serve(node))
 
     def _serve(self, node: str) -> int:
-        daemon = self.daemons[node] = Daemon({"trace_open": self.clocks[node].script()})
+        scripts = {"trace_open": self.clocks[node].script()}
+        daemon = self.daemons[node] = Daemon(scripts, kept=self.kept)
         port: int = daemon.port
         return port
 

@@ -136,8 +136,17 @@ class Instances(rpc.GadgetInstanceManagerServicer):
         self.daemon = daemon
         self.kept = kept
         self.running: dict[str, Instance] = {}
-        for wanted in kept.values():
-            self._start(wanted)
+        self._lock = threading.Lock()
+        self._spread()
+
+    def _spread(self) -> None:
+        """Run what is kept, and nothing else: the daemons of a cluster keep one and the same."""
+        with self._lock:
+            for key, wanted in list(self.kept.items()):
+                if key not in self.running:
+                    self._start(wanted)
+            for key in self.running.keys() - self.kept.keys():
+                self.running.pop(key).end()
 
     def _start(self, wanted: pb.GadgetInstance) -> None:
         script = self.daemon.script(wanted.gadgetConfig.imageName)
@@ -166,12 +175,13 @@ class Instances(rpc.GadgetInstanceManagerServicer):
             context.abort(grpc.StatusCode.UNKNOWN, f"gadget instance {wanted.id} already exists")
         self.daemon.created.append(wanted)
         self.kept[wanted.id] = wanted
-        self._start(wanted)
+        self._spread()
         return pb.CreateGadgetInstanceResponse(result=0, gadgetInstance=wanted)
 
     def ListGadgetInstances(
         self, request: pb.ListGadgetInstancesRequest, context: grpc.ServicerContext
     ) -> pb.ListGadgetInstanceResponse:
+        self._spread()
         return pb.ListGadgetInstanceResponse(
             gadgetInstances=[one.told_of() for one in self.running.values()]
         )
@@ -188,12 +198,11 @@ class Instances(rpc.GadgetInstanceManagerServicer):
     def RemoveGadgetInstance(
         self, request: pb.GadgetInstanceId, context: grpc.ServicerContext
     ) -> pb.StatusResponse:
-        found = self.running.pop(request.id, None)
-        self.kept.pop(request.id, None)
-        if found is None:
+        if self.kept.pop(request.id, None) is None:
+            self._spread()
             return pb.StatusResponse(result=1, message=f"instance {request.id} not found")
         self.daemon.removed.append(request.id)
-        found.end()
+        self._spread()
         return pb.StatusResponse(result=0)
 
     # -- what the gadget manager does with instances

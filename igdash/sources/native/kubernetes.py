@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from igdash.domain.commands import check_spec, run_argv
 from igdash.domain.environments import Environment, EnvironmentStatus, Health
 from igdash.domain.errors import GadgetNotFound, SourceError
 from igdash.domain.gadgets import Delivery, Gadget
+from igdash.domain.instances import Instance, own_id
 from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.ports import Sink, Stream
 from igdash.domain.sessions import SessionId, SessionSpec
@@ -26,15 +28,18 @@ from igdash.sources.native.daemon import (
     ask_version,
     image_of,
     known_gadget,
+    reading_instance,
     shared_loop,
     wanted_of,
 )
 from igdash.sources.native.describe import KUBERNETES, described
+from igdash.sources.native.instances import instances_at, remove_at
 from igdash.sources.native.reading import log_chunk
 from igdash.sources.native.runs import INFO_SECONDS, Wanted
 from igdash.sources.native.stream import NativeStream
 from igdash.sources.process import cause_first
 
+T = TypeVar("T")
 LISTED_SECONDS: Final = 10.0
 """How long a first look at the cluster may take before it counts as not answering yet."""
 GONE_AFTER_SECONDS: Final = 300.0
@@ -100,6 +105,7 @@ class KubernetesSource:
             coverage=tuple(_node_status(cluster, pod) for _, pod in sorted(pods.items())),
             next_try=cluster.next_try() or 0,
             rights=cluster.missing_rights(),
+            headless=not cluster.trouble,
         )
 
     async def _ask_version(self, cluster: Cluster, pods: Mapping[str, Pod]) -> str:
@@ -128,7 +134,11 @@ class KubernetesSource:
     def restartable(self, spec: SessionSpec) -> bool:
         """Whether running it again continues the session: not for a gadget with a single answer."""
         known = known_gadget(spec.gadget)
-        return known is None or known.delivery not in (Delivery.ONCE, Delivery.AT_STOP)
+        return (
+            spec.lives_on
+            or known is None
+            or known.delivery not in (Delivery.ONCE, Delivery.AT_STOP)
+        )
 
     def describe(self, gadget: str) -> Gadget:
         """Return the gadget as the cluster describes it. Raises `SourceError`.
@@ -147,14 +157,48 @@ class KubernetesSource:
             raise SourceError(f"{gadget}: {cause_first(str(error)) or 'no answer'}") from error
         return described(answer, known_gadget(gadget), gadget)
 
-    def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:  # noqa: ARG002
+    def instances(self) -> Sequence[Instance]:
+        """Return the headless instances, each with the nodes that have it. Raises `SourceError`."""
+        cluster = self.cluster()
+        found: dict[str, Instance] = {}
+        for node in _running(cluster):
+            for one in _answer(instances_at(partial(cluster.connect, node), node)):
+                known = found.get(one.id, one)
+                worse = one if one.state != "running" else known
+                nodes = tuple(dict.fromkeys((*known.nodes, node)))
+                found[one.id] = replace(worse, nodes=nodes)
+        return tuple(found.values())
+
+    def remove_instance(self, session: SessionId) -> None:
+        """Remove the one that a session made, through one pod: that ends it on all nodes.
+
+        Raises `SourceError`.
+        """
+        cluster = self.cluster()
+        nodes = _running(cluster)
+        if not nodes:
+            raise SourceError(cluster.trouble or "no gadget pod is running")
+        _answer(remove_at(partial(cluster.connect, nodes[0]), own_id(session)))
+
+    def open(self, session: SessionId, spec: SessionSpec, sink: Sink) -> Stream:
         """Start the gadget on every node that the target allows, now and later; a cluster that does
         not answer is waited for. Raises `SourceError`."""
         problems = check_spec(_catalogued(spec), spec, self.environment)
         if problems:
             raise SourceError("; ".join(f"{name}: {why}" for name, why in problems.items()))
-        wanted = wanted_of(self.environment, spec, KUBERNETES)
+        wanted = reading_instance(wanted_of(self.environment, spec, KUBERNETES), session, spec)
         return ClusterStream(self.cluster(), wanted, sink, node_filter(spec.target.node))
+
+
+def _running(cluster: Cluster) -> list[str]:
+    return [node for node, pod in sorted(cluster.pods.items()) if pod.phase == "Running"]
+
+
+def _answer(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return shared_loop().run(work).result(STATUS_SECONDS * 3)
+    except (GrpcFailure, TimeoutError) as error:
+        raise SourceError(str(error) or "no answer from the gadget pod") from error
 
 
 def _catalogued(spec: SessionSpec) -> Gadget:
