@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dash import Dash
 from flask import Flask, Response, request
 
-from igdash.ui import environments, gadgets, session, sessions, sql, start
+from igdash.ui import environments, exports, gadgets, session, sessions, sql, start
 from igdash.ui.page import embedded_catalogue, page
 from igdash.ui.routes import is_view
 from igdash.ui.shell import shell
@@ -21,7 +21,7 @@ from igdash.ui.theme import THEME_SCRIPT, csp_source
 if TYPE_CHECKING:
     from igdash.services.web import WebServices
 
-_VIEWS = (gadgets, start, sessions, session, environments, sql)
+_VIEWS = (gadgets, start, sessions, session, environments, sql, exports)
 _CALLBACK_PATH = "/_dash-update-component"
 
 
@@ -69,6 +69,7 @@ def create_app(services: WebServices, server: Flask) -> Dash:
         session=session.layout(services),
         environments=environments.layout(services),
         sql=sql.layout(services),
+        exports=exports.layout(services),
     )
     for view in _VIEWS:
         view.register(app, services)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 _VIEW = re.compile(
-    r"/?|/gadgets/?|/environments/?|/sql/?|/start/[^/]+(/[^/]+)*/?|/sessions/?|/sessions/[^/]+/?"
+    r"/?|/gadgets/?|/environments/?|/sql/?|/exports/?|/start/[^/]+(/[^/]+)*/?|/sessions/?|/sessions/[^/]+/?"
 )
 
 

@@ -33,6 +33,7 @@ class Ids(StrEnum):
     VIEW_SESSION = "view-session"
     VIEW_ENVIRONMENTS = "view-environments"
     VIEW_SQL = "view-sql"
+    VIEW_EXPORTS = "view-exports"
     VIEW_MISSING = "view-missing"
 
 
@@ -44,6 +45,7 @@ def shell(
     session: Component,
     environments: Component,
     sql: Component,
+    exports: Component,
 ) -> Component:
     """Return the layout of the whole page around its views."""
     return html.Div(
@@ -61,6 +63,7 @@ def shell(
                     _view(Ids.VIEW_SESSION, "Session", session),
                     _view(Ids.VIEW_ENVIRONMENTS, "Environments", environments),
                     _view(Ids.VIEW_SQL, "SQL", sql),
+                    _view(Ids.VIEW_EXPORTS, "Exports", exports),
                     _view(Ids.VIEW_MISSING, "Not found", _missing()),
                 ],
                 id=Ids.MAIN,

@@ -23,6 +23,7 @@ class Ids(StrEnum):
     NAV_SESSIONS = "nav-sessions"
     NAV_ENVIRONMENTS = "nav-environments"
     NAV_SQL = "nav-sql"
+    NAV_EXPORTS = "nav-exports"
     RUNNING_COUNT = "running-count"
     RUNNING = "runs"
     FOOT_DOT = "foot-dot"
@@ -43,6 +44,7 @@ def layout(version: str) -> Component:
                     _link(Ids.NAV_SESSIONS, "/sessions", "list", "Sessions"),
                     _link(Ids.NAV_ENVIRONMENTS, "/environments", "server", "Environments"),
                     _link(Ids.NAV_SQL, "/sql", "terminal", "SQL"),
+                    _link(Ids.NAV_EXPORTS, "/exports", "download", "Exports"),
                 ],
                 className="nav",
                 **aria(label="Views"),

@@ -51,6 +51,7 @@ def _fill(side: Web) -> list[str]:
         "/start/trace_tcp",
         "/sessions",
         "/environments",
+        "/exports",
         f"/sessions/{ids[0]}",
         f"/sessions/{ids[0]}?seq=5",
         f"/sessions/{ids[0]}?filter=type%20%3D%20connect&split=type&sort=-proc.pid&cols=@time!,type",

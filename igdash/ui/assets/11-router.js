@@ -3,8 +3,8 @@
 (() => {
   "use strict";
   const ig = window.igdash;
-  const VIEWS = ["gadgets", "start", "sessions", "session", "environments", "sql", "missing"];
-  const TITLES = { gadgets: "Gadgets", sessions: "Sessions", session: "Session", environments: "Environments", sql: "SQL", missing: "Not found" };
+  const VIEWS = ["gadgets", "start", "sessions", "session", "environments", "sql", "exports", "missing"];
+  const TITLES = { gadgets: "Gadgets", sessions: "Sessions", session: "Session", environments: "Environments", sql: "SQL", exports: "Exports", missing: "Not found" };
   const enter = new Map(), leave = new Map(), every = [];
   let current = null, serial = 0;
 
@@ -19,6 +19,7 @@
     try { key = id ? decodeURIComponent(id) : null; } catch { return at("missing"); }
     if (first === "environments" && !key) return at("environments");
     if (first === "sql" && !key) return at("sql");
+    if (first === "exports" && !key) return at("exports");
     if (first === "gadgets" && !key) return at("gadgets");
     if (first === "start" && key) return at("start", key);
     if (first === "sessions") return key ? at("session", key) : at("sessions");

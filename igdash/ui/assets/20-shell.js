@@ -58,7 +58,7 @@
 
   const mark = (route) => {
     const session = route.view === "session" && !ig.running.get(route.id);
-    const on = { "nav-gadgets": route.view === "gadgets" || route.view === "start", "nav-sessions": route.view === "sessions" || session, "nav-environments": route.view === "environments", "nav-sql": route.view === "sql" };
+    const on = { "nav-gadgets": route.view === "gadgets" || route.view === "start", "nav-sessions": route.view === "sessions" || session, "nav-environments": route.view === "environments", "nav-sql": route.view === "sql", "nav-exports": route.view === "exports" };
     for (const [id, active] of Object.entries(on)) {
       ig.$(id).classList.toggle("on", active);
       if (active) ig.$(id).setAttribute("aria-current", "page");

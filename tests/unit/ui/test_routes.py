@@ -15,6 +15,7 @@ from igdash.ui.routes import is_view
         "/gadgets/",
         "/environments",
         "/sql",
+        "/exports",
         "/start/trace_tcp",
         "/start/ghcr.io/x/y:1",
         "/sessions",

@@ -18,7 +18,7 @@ ASSETS = Path(igdash.ui.__file__).parent / "assets"
 def _frame() -> Component:
     views = {
         name: html.Div(name)
-        for name in ("gadgets", "start", "sessions", "session", "environments", "sql")
+        for name in ("gadgets", "start", "sessions", "session", "environments", "sql", "exports")
     }
     return shell.shell(**views)
 
