@@ -161,9 +161,13 @@ class WebRuntime:
             catalogue=catalogue(),
             environments=self._settings.environments,
             allowed_images=self._settings.gadgets.allowed_images,
+            upload_dir=self._settings.import_dir,
         )
         options = WebOptions(
-            host=web.host, allowed_hosts=web.allowed_hosts, max_sockets=web.max_sockets
+            host=web.host,
+            allowed_hosts=web.allowed_hosts,
+            max_sockets=web.max_sockets,
+            max_upload=web.max_upload_mb * MIB,
         )
         app = create_flask(services, options)
         create_app(services, app)

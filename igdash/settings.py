@@ -83,6 +83,13 @@ class WebSettings:
         low=1,
         high=64,
     )
+    max_upload_mb: int = setting(
+        4096,
+        "Largest file that may be uploaded for import. `igdash import` has no such limit.",
+        unit="MB",
+        low=1,
+        high=1_000_000,
+    )
     insecure_no_login: bool = setting(
         False,
         "Allow a web.host that other machines can reach, although igdash has no login: everybody who"
@@ -171,6 +178,11 @@ class Settings:
     def state_dir(self) -> Path:
         """The folder of spool files and control socket, as an absolute path."""
         return Path(self.store.state_dir)
+
+    @property
+    def import_dir(self) -> Path:
+        """Where files lie that are on their way to an import."""
+        return self.state_dir / "imports"
 
     @property
     def control_path(self) -> Path:

@@ -24,6 +24,7 @@ from werkzeug.exceptions import (
 from igdash.api import (
     export_calls,
     history_calls,
+    import_calls,
     problems,
     query_calls,
     schedule_calls,
@@ -45,6 +46,7 @@ TABLE: tuple[Route, ...] = (
     *history_calls.ROUTES,
     *query_calls.ROUTES,
     *export_calls.ROUTES,
+    *import_calls.ROUTES,
     *sql_calls.ROUTES,
     *schedule_calls.ROUTES,
     *system_calls.ROUTES,
@@ -62,7 +64,8 @@ def create_flask(services: WebServices, options: WebOptions) -> Flask:
 def register(app: Flask, services: WebServices, options: WebOptions) -> None:
     """Add checks, error handlers, every call and every socket to `app`."""
     app.url_map.merge_slashes = False  # no redirect is ever made from a path a client wrote
-    security.guard(app, options)
+    files = frozenset(route.path for route in ROUTES if route.takes)
+    security.guard(app, options, files)
     problems.install(app)
     for route in ROUTES:
         app.add_url_rule(

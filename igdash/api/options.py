@@ -21,5 +21,6 @@ class WebOptions:
     max_sockets: int = 64
     max_message: int = 65_536
     max_body: int = 1_048_576
+    max_upload: int = 4 * 1024**3
     send_timeout: float = 15.0
     ping_interval: float = 25.0

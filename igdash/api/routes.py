@@ -43,6 +43,8 @@ class Route:
     status: int = 200
     media: tuple[str, ...] = ("application/json",)
     errors: tuple[int, ...] = field(default=(400, 404, 503))
+    takes: str = ""
+    """What its body is when it is a file and no JSON: streamed, bounded by `max_upload`."""
     slashes: bool = False
     """Whether a path parameter may hold slashes (image references)."""
 

@@ -8,7 +8,8 @@ in the operator's own browser. Three doors, three rules:
 * Cross-site requests: an unsafe method must come from our own pages: `Sec-Fetch-Site`, where sent,
   must be `same-origin` or `none`; `Origin`, where sent, must be the `Host` (403). Every browser of
   the last years sends at least one of them with a cross-site POST. When neither is there it is a
-  script; it must send JSON or no body at all, which no HTML form can do (415).
+  script; it must send JSON or no body at all, which no HTML form can do (415). A file must come as
+  a type that no form can send.
 * Sockets: a WebSocket handshake is a GET that ignores the same-origin policy, so it gets the rule
   for unsafe methods. A refused handshake is answered with the HTTP status and never upgraded.
 
@@ -30,6 +31,7 @@ from igdash.api.problems import is_ours, problem
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})
+_FORMS = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
@@ -84,9 +86,10 @@ def origin_matches(origin: str, host: str) -> bool:
 class _Guard:
     """The checks of one application."""
 
-    def __init__(self, app: Flask, options: WebOptions) -> None:
+    def __init__(self, app: Flask, options: WebOptions, files: frozenset[str]) -> None:
         self._app = app
         self._options = options
+        self._files = files
 
     def before(self) -> Response | None:
         """Refuse what may not come in. Runs for pages, assets, API and sockets alike."""
@@ -111,10 +114,24 @@ class _Guard:
             return problem(403, f"refused: sent by another site (Origin: {origin[:100]})")
         if upgrade:
             return None
+        if request.path in self._files:
+            return self._file(from_page=site is not None or origin is not None)
         if (request.content_length or 0) > self._options.max_body:
             return problem(413, f"the body is larger than {self._options.max_body} bytes")
         if site is None and origin is None and _has_body() and not request.is_json:
             return problem(415, "send the body as application/json")
+        return None
+
+    def _file(self, *, from_page: bool) -> Response | None:
+        """Refuse a file that is too large, or may come from a form of another site."""
+        limit = self._options.max_upload
+        if (request.content_length or 0) >= limit:
+            return problem(
+                413, f"the file is not smaller than {limit >> 20} MiB (web.max_upload_mb)"
+            )
+        if not from_page and _has_body() and request.mimetype in _FORMS:
+            return problem(415, "send the file as application/octet-stream")
+        request.max_content_length = limit
         return None
 
     def after(self, response: Response) -> Response:
@@ -145,9 +162,9 @@ def _has_body() -> bool:
     return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
-def guard(app: Flask, options: WebOptions) -> None:
-    """Install the checks and headers on `app`."""
-    checks = _Guard(app, options)
+def guard(app: Flask, options: WebOptions, files: frozenset[str] = frozenset()) -> None:
+    """Install the checks and headers on `app`; the body of `files` (paths) may be any file."""
+    checks = _Guard(app, options, files)
     app.config["MAX_CONTENT_LENGTH"] = options.max_body
     app.config["MAX_FORM_PARTS"] = 100
     app.before_request(checks.before)

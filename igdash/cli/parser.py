@@ -256,6 +256,19 @@ def _changing(commands: Any) -> None:
         "--attach", default="", metavar="INSTANCE", help="read a headless instance (id or name)"
     )
     _output(start, "name")
+    imports = _add(
+        commands, "import", "imports:import_files", "make sessions of files; print their IDs"
+    )
+    imports.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="what `ig run -o json` printed, a JSONL export, a"
+        " session file of Inspektor Gadget Desktop; - is stdin",
+    )
+    imports.add_argument("--gadget", default="", help="when the events do not tell")
+    imports.add_argument("--name", default="", help="a name for the sessions")
+    _output(imports, "name")
     for name, what in (("stop", "stop sessions; their events stay"), ("delete", "delete sessions")):
         parser = _add(commands, name, f"change:{name}", what)
         parser.add_argument("ids", nargs="+", metavar="ID")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from igdash.domain.environments import Environment
 from igdash.domain.images import OFFICIAL
@@ -31,6 +32,7 @@ from igdash.services.schedules import Schedules
 from igdash.services.sessions import Sessions
 from igdash.services.sql import Sql
 from igdash.services.starts import Starts
+from igdash.services.uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class WebServices:
     hub: Hub
     live: Live
     queries: Queries
+    uploads: Uploads
     sql: Sql
     schedules: Schedules
     catalogue: Catalogue
@@ -72,11 +75,13 @@ def make_web_services(
     environments: Sequence[Environment],
     allowed_images: Sequence[str] = (OFFICIAL,),
     backend: Backend | None = None,
+    upload_dir: Path | None = None,
 ) -> WebServices:
     """Return the services over these ports. Starts no thread and no process: the hub's begins with
     the first live reader, hence after any fork of the web server, a worker with the first question.
 
-    Without a `backend` questions are answered in this process.
+    Without a `backend` questions are answered in this process; without an `upload_dir` nothing can be
+    uploaded.
     """
     here = Here(answerer=Answerer(sessions=sessions, queries=queries))
     asking = Queries(sessions=sessions, reader=queries, backend=backend or here)
@@ -99,6 +104,7 @@ def make_web_services(
         hub=hub,
         live=Live(sessions=sessions, health=health, hub=hub),
         queries=asking,
+        uploads=Uploads(control=control, folder=upload_dir),
         sql=Sql(sql),
         schedules=Schedules(
             reader=schedules, sessions=sessions, queries=queries, control=control, places=places

@@ -24,6 +24,7 @@ from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import Environment, EnvironmentKind, EnvironmentStatus, Health
 from igdash.domain.errors import CollectorUnavailable, InvalidSpec, SessionNotFound, WrongState
 from igdash.domain.events import Decoded, NewEvent, NewTick, Origin
+from igdash.domain.imports import ImportFormat, ImportRequest, ImportState, ImportStatus
 from igdash.domain.instances import Instance
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeState, NodeStatus
@@ -74,6 +75,8 @@ class FakeControl:
         self.kept: list[SessionId] = []
         self.found: Sequence[Instance] = ()
         """The headless instances of every environment."""
+        self.imported: list[tuple[ImportRequest, ImportStatus]] = []
+        """The files that were imported, newest first."""
         self.silent = False
         """No news at all: readers must find out by looking into the store."""
 
@@ -147,6 +150,33 @@ class FakeControl:
         if environment == "this-host":
             raise InvalidSpec({"environment": "this-host has no headless instances"})
         return self.found
+
+    def import_file(self, request: ImportRequest) -> ImportStatus:
+        """Take any file that begins with `{`: no session comes of it."""
+        self._check()
+        data = Path(request.path).read_bytes()
+        if not data.startswith(b"{"):
+            raise InvalidSpec({"file": "is not JSON lines"})
+        if request.temporary:
+            Path(request.path).unlink()
+        status = ImportStatus(
+            id=secrets.token_hex(4),
+            file=request.file,
+            format=ImportFormat.CAPTURE,
+            size=len(data),
+            read=len(data),
+            lines=data.count(b"\n"),
+            sessions=(),
+            state=ImportState.DONE,
+            started=now_ns(),
+            finished=now_ns(),
+        )
+        self.imported.insert(0, (request, status))
+        return status
+
+    def imports(self) -> Sequence[ImportStatus]:
+        self._check()
+        return [status for _, status in self.imported]
 
     def stats(self) -> CollectorStats:
         self._check()
@@ -325,6 +355,7 @@ def web(
         catalogue=load_catalogue(),
         environments=ENVIRONMENTS,
         backend=backend,
+        upload_dir=Path(url.removeprefix("sqlite:///")).parent / "imports",
     )
     try:
         yield Web(
