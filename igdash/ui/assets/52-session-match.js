@@ -6,7 +6,7 @@
   const view = ig.session;
   const core = view.core;
   const el = ig.el;
-  const AGAIN_MS = 1000, SLICE_MS = 2000;
+  const AGAIN_MS = 1000, SLICE_MS = 2000, ROWS_MS = 1500;
   /* `from`–`to`: the seqs counted so far; `examined` of `total` events asked about. */
   const m = { count: 0, from: 0, to: 0, examined: 0, total: 0, complete: false, known: false, busy: false, going: false, serial: 0, timer: 0, error: null };
   view.match = m;
@@ -21,7 +21,14 @@
     aborter = new AbortController();
     Object.assign(m, { count: 0, from: 0, to: 0, examined: 0, total: 0, complete: false, known: false, busy: false, going: false, serial: m.serial + 1, error: null });
     paint();
-    if (asking() && core.session !== null) core.quiet(start());
+    if (asking() && core.session !== null) m.timer = setTimeout(begin, ROWS_MS);
+  }
+
+  /* Rows come first: the server has few workers, and who asked wants to see, not to count. */
+  function begin() {
+    if (!asking() || core.session === null || m.known || m.busy) return;
+    clearTimeout(m.timer);
+    core.quiet(start());
   }
 
   async function ask(more) {
@@ -142,7 +149,8 @@
     ui = el('span', { id: 'session-match', class: 'f-match', hidden: true });
     document.querySelector('.s-status').prepend(ui);
     core.on('open', reset);
-    core.on('painted', () => { if (asking() && !m.known && !m.busy) core.quiet(start()); });
+    core.on('answered', begin);
+    core.on('painted', begin);
     core.on('asked', (changed) => { if (changed.some((name) => ['filter', 'from', 'to'].includes(name))) reset(); });
     core.on('tab', () => plan());
     core.on('close', () => { clearTimeout(m.timer); aborter.abort(); });

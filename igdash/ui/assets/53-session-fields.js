@@ -9,12 +9,12 @@
   const core = view.core;
   const words = view.words;
   const el = ig.el;
-  const TOP = 8, MORE = 50, AGAIN_MS = 4000, REST = 8, WIDE_PX = 1200, DEEP_MS = 15000, ALL_MS = 110000;
+  const TOP = 8, MORE = 50, AGAIN_MS = 4000, REST = 8, WIDE_PX = 1200, DEEP_MS = 15000, ALL_MS = 110000, ROWS_MS = 1500;
   const NUMBER = /^(Uint|Int|Float)\d+$/;
   const IMPORTANT = ['type', 'error', 'rcode', 'qr', 'name', 'operation', 'syscall', 'k8s.podName', 'dst.addr', '@node', 'proc.comm', 'comm', 'k8s.namespace'];
   const LEFT_OUT = /(^|\.)addr_raw(\.|$)|(^|\.)timestamp(_raw)?$/;
   const OPEN_FIRST = 5;
-  const p = { list: [], open: [], shown: null, running: false, again: 0, serial: 0, timer: 0, took: 0, seq: 0, inside: false, names: new Set() };
+  const p = { list: [], open: [], shown: null, running: false, again: 0, serial: 0, timer: 0, waiting: 0, took: 0, seq: 0, inside: false, names: new Set() };
   let ui = null, aborter = new AbortController();
 
   /* ---------------------------------------------------------------- which fields */
@@ -324,6 +324,13 @@
     for (const one of p.list) one.budget = null;
   }
 
+  /* Rows come first: the server has few workers. */
+  function afterRows() {
+    restart();
+    clearTimeout(p.waiting);
+    p.waiting = setTimeout(() => { p.waiting = 0; refreshAll(); }, ROWS_MS);
+  }
+
   view.fieldNames = () => p.names;
   view.fields = { toggle: toggle, state: p, open(id) {
     if (!isShown()) toggle(true);
@@ -341,9 +348,10 @@
     core.on('open', () => { restart(); p.shown = null; p.names = new Set(); });
     core.on('ready', () => { p.names = new Set((core.fields || []).map((field) => field.name)); });
     core.on('painted', fill);
-    core.on('asked', (changed) => { if (changed.some((name) => ['filter', 'from', 'to'].includes(name))) { restart(); refreshAll(); } });
+    core.on('asked', (changed) => { if (changed.some((name) => ['filter', 'from', 'to'].includes(name))) afterRows(); });
+    core.on('answered', () => { if (p.waiting) { clearTimeout(p.waiting); p.waiting = 0; refreshAll(); } });
     core.on('tab', () => { if (looked()) run(); });
-    core.on('close', restart);
+    core.on('close', () => { restart(); clearTimeout(p.waiting); p.waiting = 0; });
     document.addEventListener('visibilitychange', () => { if (looked()) run(); });
     ig.key('f', 'Fields and their values', () => { if (core.tab !== 'events' || !core.session) return false; toggle(); return true; }, { view: 'session' });
   });
