@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from igdash.services.queries import Queries
     from igdash.services.query_asks import Answerer
     from igdash.services.query_pool import Pool
+    from igdash.services.report import Reports
     from igdash.services.schedules import Schedules
     from igdash.services.sessions import Sessions
     from igdash.services.web import WebServices
@@ -189,6 +190,7 @@ class Desk:
     history: History
     gadgets: Gadgets
     exports: Exports
+    reports: Reports
     schedules: Schedules
     queries: Queries
 
@@ -201,6 +203,7 @@ def open_desk(settings: Settings) -> Desk:
     from igdash.services.metadata import Metadata
     from igdash.services.queries import Here, Queries
     from igdash.services.query_asks import Answerer
+    from igdash.services.report import Reports
     from igdash.services.schedules import Schedules
     from igdash.services.sessions import Sessions
 
@@ -222,6 +225,13 @@ def open_desk(settings: Settings) -> Desk:
             ),
         ),
         exports=Exports(sessions=reader.sessions, events=reader.events, queries=queries),
+        reports=Reports(
+            sessions=reader.sessions,
+            events=reader.events,
+            records=reader.records,
+            queries=queries,
+            catalogue=catalogue(),
+        ),
         schedules=Schedules(
             reader=reader.schedules,
             sessions=reader.sessions,

@@ -176,10 +176,12 @@ class TicksQuery(Strict):
 
 
 class ExportQuery(Strict):
-    """What to export, and how. `plain` = only what the gadget printed (JSONL)."""
+    """What to export, and how. `plain` = only what the gadget printed (JSONL); `seq` = the events
+    that a report (HTML) shows, else the newest."""
 
     format: str = "jsonl"
     plain: bool = False
+    seq: Annotated[list[Seq], Meta(max_length=500)] = field(default_factory=list)
     filter: str = ""
     start: Moment | None = field(default=None, name="from")
     end: Moment | None = field(default=None, name="to")

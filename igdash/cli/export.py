@@ -19,12 +19,17 @@ from igdash.cli.events import readable_filter
 from igdash.cli.main import OK
 from igdash.domain.errors import InvalidQuery
 from igdash.services.exports import Export, Format
+from igdash.services.report_facts import Wanted
 
 
 def export(args: argparse.Namespace) -> int:
     """Write the sessions' events one after the other."""
     if args.start is not None and args.end is not None and args.start >= args.end:
         raise InvalidQuery("--to", "must be later than --from")
+    if args.format == "html":
+        return _report(args)
+    if args.seq:
+        raise InvalidQuery("--seq", "is for --format html")
     wanted = Export(
         format=Format(args.format),
         plain=args.plain,
@@ -42,6 +47,20 @@ def export(args: argparse.Namespace) -> int:
         _copy(streams, sys.stdout.buffer)
     else:
         _write(streams, Path(args.output))
+    return OK
+
+
+def _report(args: argparse.Namespace) -> int:
+    if args.plain or len(args.ids) > 1:
+        raise InvalidQuery("--format html", "is a report of one session, and never plain")
+    desk = open_desk(settings_of(args))
+    wanted = Wanted(filter=args.filter, start=args.start, end=args.end, seqs=tuple(args.seq))
+    with readable_filter(args.filter):
+        stream = desk.reports.open(desk.sessions.resolve(args.ids[0]), wanted)
+    if args.output == "-":
+        _copy([stream], sys.stdout.buffer)
+    else:
+        _write([stream], Path(args.output))
     return OK
 
 

@@ -215,13 +215,20 @@ def _looking(commands: Any) -> None:
     _output(logs)
     export = _add(commands, "export", "export:export", "write sessions' events to a file")
     export.add_argument("ids", nargs="+", metavar="ID")
-    export.add_argument("--format", choices=("jsonl", "csv", "parquet"), default="jsonl")
+    export.add_argument("--format", choices=("jsonl", "csv", "parquet", "html"), default="jsonl")
     export.add_argument(
         "--plain", action="store_true", help="only what the gadget printed, as `ig run -o json`"
     )
     _filter(export)
     export.add_argument("--from", dest="start", type=moment, metavar="TIME", help="RFC 3339")
     export.add_argument("--to", dest="end", type=moment, metavar="TIME", help="RFC 3339, excluded")
+    export.add_argument(
+        "--seq",
+        type=positive,
+        action="append",
+        default=[],
+        help="html: show this event instead of the newest; may be repeated",
+    )
     export.add_argument("--output", default="-", metavar="FILE", help="- is stdout (default)")
 
 

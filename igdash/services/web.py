@@ -28,6 +28,7 @@ from igdash.services.live import Live
 from igdash.services.metadata import Metadata
 from igdash.services.queries import Backend, Here, Queries
 from igdash.services.query_asks import Answerer
+from igdash.services.report import Reports
 from igdash.services.schedules import Schedules
 from igdash.services.sessions import Sessions
 from igdash.services.sql import Sql
@@ -44,6 +45,7 @@ class WebServices:
     gadgets: Gadgets
     starts: Starts
     exports: Exports
+    reports: Reports
     health: Health
     hub: Hub
     live: Live
@@ -100,6 +102,13 @@ def make_web_services(
         ),
         starts=Starts(configured=environments, metadata=metadata),
         exports=Exports(sessions=sessions, events=events, queries=asking),
+        reports=Reports(
+            sessions=sessions,
+            events=events,
+            records=records,
+            queries=asking,
+            catalogue=catalogue,
+        ),
         health=health,
         hub=hub,
         live=Live(sessions=sessions, health=health, hub=hub),

@@ -1,0 +1,173 @@
+"""A report of a session: what is gathered for a page that somebody without igdash shall read.
+
+Everything comes from the same questions as the dashboard's, so the figures are the same; each says
+what it covers. `report_html` turns it into the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from igdash.domain.errors import InvalidQuery
+from igdash.domain.events import Event, LogLevel
+from igdash.domain.gadgets import DataSource, Field
+from igdash.domain.ports import Catalogue, EventReader, RecordReader, SessionReader
+from igdash.domain.queries import Bucket, EventRange, QueryPage, SplitBucket, SplitHistogram, Top
+from igdash.domain.sessions import Session, SessionId
+from igdash.domain.times import now_ns
+from igdash.services import report_html
+from igdash.services.history import check_window
+from igdash.services.queries import Queries, never
+from igdash.services.query_asks import AskHistogram, AskPage, AskTop
+from igdash.services.query_pool import IsGone
+from igdash.services.report_facts import Report, Wanted
+
+NEWEST: Final = 100
+"""Events shown when none are chosen."""
+MOST_EVENTS: Final = 500
+MOST_FIELDS: Final = 8
+MOST_COLUMNS: Final = 6
+TOP: Final = 10
+BUCKETS: Final = 120
+MOST_LOSSES: Final = 1_000
+MOST_LOGS: Final = 100
+SECONDS: Final = 10.0
+"""How long one figure may be looked for; what it covers is said beside it."""
+
+_WHERE: Final = ("k8s.namespace", "k8s.podName", "k8s.node", "proc.comm", "comm")
+_NEVER: Final = frozenset({"timestamp", "syscall_raw"})
+_DULL: Final = ("timestamp", "mntns", "netns", "inode", "container_id", "containerId")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """Makes reports. Thread-safe; memory is that of one page, whatever the session's size."""
+
+    sessions: SessionReader
+    events: EventReader
+    records: RecordReader
+    queries: Queries
+    catalogue: Catalogue
+
+    def open(self, session: SessionId, wanted: Wanted, gone: IsGone = never) -> Iterator[bytes]:
+        """Return the page's bytes, gathered when the first ones are asked for.
+
+        Raises `SessionNotFound`, `InvalidQuery`, `FilterError` at once.
+        """
+        check_window(wanted.start, wanted.end)
+        if len(wanted.seqs) > MOST_EVENTS:
+            raise InvalidQuery("seq", f"at most {MOST_EVENTS} events can be chosen")
+        known = self.sessions.get(session)
+        self.queries.filter(wanted.filter, session)
+        return self._pages(known, wanted, gone)
+
+    def _pages(self, known: Session, wanted: Wanted, gone: IsGone) -> Iterator[bytes]:
+        yield report_html.page(self.gather(known, wanted, gone)).encode("utf-8", "replace")
+
+    def gather(self, known: Session, wanted: Wanted, gone: IsGone = never) -> Report:
+        """Return what the report shows."""
+        schema = self.sessions.schema(known.id)
+        losses, lost = self.records.losses(known.id, limit=MOST_LOSSES)
+        logs = self.records.logs(known.id, limit=1_000)
+        bad = (LogLevel.WARNING, LogLevel.ERROR)
+        events = self._events(known, wanted, gone)
+        shown = {event.seq for event in events}
+        return Report(
+            made=now_ns(),
+            title=self._title(known),
+            session=known,
+            wanted=wanted,
+            coverage=self.sessions.coverage(known.id),
+            bars=self._bars(known, wanted, gone),
+            tops=[self._top(known, wanted, path, gone) for path in main_fields(schema)],
+            losses=losses,
+            lost=lost,
+            warnings=[line for line in logs if line.level in bad][-MOST_LOGS:],
+            columns=_columns(schema),
+            events=events,
+            missing=[seq for seq in wanted.seqs if seq not in shown],
+        )
+
+    def _title(self, known: Session) -> str:
+        named = {gadget.name: gadget.title for gadget in self.catalogue.all()}
+        return named.get(known.spec.gadget, known.spec.gadget)
+
+    def _bars(self, known: Session, wanted: Wanted, gone: IsGone) -> Sequence[Bucket | SplitBucket]:
+        if not wanted.filter.strip():
+            return self.events.histogram(
+                known.id, start=wanted.start, end=wanted.end, buckets=BUCKETS
+            )
+        ask = AskHistogram(
+            session=known.id,
+            filter=wanted.filter,
+            start=wanted.start,
+            end=wanted.end,
+            buckets=BUCKETS,
+            seconds=SECONDS,
+        )
+        return cast("SplitHistogram", self.queries.answer(ask, gone)).buckets
+
+    def _top(self, known: Session, wanted: Wanted, path: str, gone: IsGone) -> Top:
+        ask = AskTop(
+            session=known.id,
+            filter=wanted.filter,
+            start=wanted.start,
+            end=wanted.end,
+            path=path,
+            limit=TOP,
+            seconds=SECONDS,
+        )
+        return cast("Top", self.queries.answer(ask, gone))
+
+    def _events(self, known: Session, wanted: Wanted, gone: IsGone) -> Sequence[Event]:
+        if wanted.seqs:
+            return self._chosen(known.id, wanted.seqs)
+        ask = AskPage(
+            session=known.id,
+            filter=wanted.filter,
+            start=wanted.start,
+            end=wanted.end,
+            newest=True,
+            limit=NEWEST,
+            seconds=SECONDS,
+        )
+        return cast("QueryPage", self.queries.answer(ask, gone)).events
+
+    def _chosen(self, session: SessionId, seqs: Sequence[int]) -> Sequence[Event]:
+        found = []
+        for seq in sorted(set(seqs)):
+            page = self.events.page(session, EventRange(after=seq - 1, limit=1))
+            found += [event for event in page.events if event.seq == seq]
+        return found
+
+
+def main_fields(schema: Sequence[DataSource]) -> list[str]:
+    """Return the paths whose most frequent values tell most: where, who, then the gadget's own."""
+    shown = _columns(schema, most=1_000)
+    names = [one.name for one in shown]
+    first = [name for name in _WHERE if name in names]
+    own = [
+        one.name
+        for one in shown
+        if one.name not in first and one.template not in _NEVER and not _is_dull(one.name)
+    ]
+    return [*first, *own][:MOST_FIELDS]
+
+
+def _is_dull(name: str) -> bool:
+    return any(word in name for word in _DULL)
+
+
+def _columns(schema: Sequence[DataSource], most: int = MOST_COLUMNS) -> list[Field]:
+    """Return the fields that a table of events shows."""
+    fields = [
+        one
+        for source in schema
+        for one in source.fields
+        if one.kind and not one.hidden and one.in_json and "timestamp" not in one.name
+    ]
+    groups = {name[:i] for name in (f.name for f in fields) for i, c in enumerate(name) if c == "."}
+    unique = {one.name: one for one in fields if one.name not in groups}
+    return list(unique.values())[:most]
