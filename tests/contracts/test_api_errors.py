@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from igdash.api.options import WebOptions
 from igdash.domain.errors import StoreBusy
 from igdash.domain.events import NewTick
 from igdash.domain.times import now_ns
+from tests.support.exporting import run_due
 from tests.support.stores import Store
 from tests.support.web import Web, get, send, served, web
 
@@ -27,12 +29,36 @@ QUIET = settings(
 
 @pytest.fixture(scope="module")
 def side(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    with web(f"sqlite:///{tmp_path_factory.mktemp('api')}/store.db") as made:
+    folder = tmp_path_factory.mktemp("api")
+    with web(f"sqlite:///{folder}/store.db", places=folder / "exports") as made:
         yield made
+
+
+SCHEDULE = {"name": "Every hour", "what": {}, "when": {"every": 3600.0}, "format": "jsonl"}
+BODIES: dict[str, Any] = {
+    "/api/sql": {"sql": "SELECT 1"},
+    "/api/schedules": SCHEDULE,
+    "/api/schedules/{schedule}": SCHEDULE,
+}
+
+
+def _scheduled(side: Web, path: str) -> str:
+    """Fill in a schedule made for this call and, where a run is asked for, its run and file."""
+    made = send(side, "POST", "/api/schedules", SCHEDULE)[1]["id"]
+    if "{run}" in path:
+        id_ = side.session()
+        side.control.add(id_, ["{}"])
+        send(side, "POST", f"/api/schedules/{made}/run")
+        run_due(side, Path(side.url.removeprefix("sqlite:///")).parent)
+        run = get(side, f"/api/schedules/{made}/runs")[1]["runs"][0]
+        path = path.replace("{run}", run["id"]).replace("{file}", run["files"][0]["name"])
+    return path.replace("{schedule}", made)
 
 
 def _path(side: Web, path: str) -> str:
     """Fill in a path's parameters with things that exist."""
+    if "{schedule}" in path:
+        return _scheduled(side, path)
     if "{id}" not in path:
         return path.replace("{name}", "trace_tcp").replace("{environment}", "demo")
     id_ = side.session("top_tcp")
@@ -98,12 +124,14 @@ def test_every_path_of_the_document_answers_what_it_says(side: Web) -> None:
                 query = f"?session={side.session()}"
             for name in (p["name"] for p in operation["parameters"] if p["required"]):
                 query = {"time": "?time=2026-01-01T00:00:00Z", "text": "?text=x"}.get(name, query)
-            body = None
-            if "requestBody" in operation:
-                body = {"gadget": "trace_tcp", "environment": "demo"}
-                body = {"sql": "SELECT 1"} if path == "/api/sql" else body
+            takes = operation.get("requestBody", {}).get("content", {})
+            body: dict[str, Any] = {}
+            if "application/octet-stream" in takes:
+                body = {"data": b"{}\n", "content_type": "application/octet-stream"}
+            elif takes:
+                body["json"] = BODIES.get(path, {"gadget": "trace_tcp", "environment": "demo"})
             answer = side.app.test_client().open(
-                _path(side, path) + query, method=method.upper(), json=body
+                _path(side, path) + query, method=method.upper(), **body
             )
             wanted = next(code for code in operation["responses"] if code.startswith("2"))
             assert str(answer.status_code) == wanted, (method, path, answer.data)
@@ -152,7 +180,7 @@ def test_every_call_refuses_other_methods(side: Web, route: Any) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 @pytest.mark.parametrize(
-    "path", ["/api", "/api/", "/api/typo", "/api/sessions/", "/api/sqls", "/api/schedules"]
+    "path", ["/api", "/api/", "/api/typo", "/api/sessions/", "/api/sqls", "/api/schedule"]
 )
 def test_unknown_paths_are_json(side: Web, method: str, path: str) -> None:
     _is_problem(side.app.test_client().open(path, method=method), 404)
