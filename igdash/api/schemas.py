@@ -365,7 +365,8 @@ class EnvironmentOut(Answer):
 
 
 class InstanceOut(Answer):
-    """A gadget that runs in an environment by itself. `gadget` is what igdash calls its image."""
+    """A gadget that runs in an environment by itself. `gadget` is what igdash calls its image;
+    `created` is null where the environment does not tell."""
 
     id: str
     name: str
@@ -375,6 +376,7 @@ class InstanceOut(Answer):
     state: str
     reason: str
     nodes: list[str]
+    created: Time | None
 
 
 class InstancesOut(Answer):

@@ -256,4 +256,5 @@ def instance(one: Instance) -> s.InstanceOut:
         state=one.state,
         reason=one.reason,
         nodes=list(one.nodes),
+        created=time_text(one.created) if one.created else None,
     )

@@ -29,7 +29,8 @@ _ID: Final = re.compile(r"[0-9a-f]{32}")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
     """One that an environment has. `state` is running, failed (then `reason` says why) or unknown;
-    `nodes` are those that have it."""
+    `nodes` are those that have it; `created` is when it was made (ns; 0 = not told, as by a daemon
+    on a host)."""
 
     id: str
     name: str
@@ -38,6 +39,7 @@ class Instance:
     state: str = "unknown"
     reason: str = ""
     nodes: tuple[str, ...] = ()
+    created: int = 0
 
     @property
     def gadget(self) -> str:

@@ -9,6 +9,7 @@ import pytest
 from igdash.domain.images import OFFICIAL
 from igdash.domain.instances import Instance
 from igdash.domain.sessions import SessionSpec
+from igdash.domain.times import NS
 from tests.support.stores import Store
 from tests.support.web import Web, get, send, web
 
@@ -32,6 +33,7 @@ def test_the_instances_of_an_environment(side: Web) -> None:
             state="failed",
             reason="no BTF",
             nodes=("this-host",),
+            created=1_800_000_000 * NS,
         ),
         Instance(id="b" * 32, name="", image="example.org/own:1"),
     )
@@ -47,6 +49,7 @@ def test_the_instances_of_an_environment(side: Web) -> None:
             "state": "failed",
             "reason": "no BTF",
             "nodes": ["this-host"],
+            "created": "2027-01-15T08:00:00.000000000Z",
         },
         {
             "id": "b" * 32,
@@ -57,6 +60,7 @@ def test_the_instances_of_an_environment(side: Web) -> None:
             "state": "unknown",
             "reason": "",
             "nodes": [],
+            "created": None,
         },
     ]
 

@@ -12,6 +12,7 @@ import pytest
 from igdash.domain.instances import own_id
 from igdash.domain.losses import LossCause
 from igdash.domain.sessions import SessionId, SessionSpec
+from igdash.domain.times import NS
 from igdash.sources.native import instances
 from igdash.sources.native.kubernetes import KubernetesSource
 from tests.support.cluster import SessionSink, Site, account, received, watched
@@ -65,7 +66,10 @@ def test_every_node_is_read_left_and_read_again(site: Site) -> None:
     with watched(site.server.token_config()) as source:
         with attached(source, Sink(), leave=True) as first:
             more(first)
+            site.kept[own_id(SESSION)].timeCreated = 1_800_000_000
+            site.kept[own_id(SESSION)].tags[:] = [""]
             [one] = source.instances()
+            assert (one.created, one.tags) == (1_800_000_000 * NS, ())
             assert (one.id, one.nodes, one.state) == (own_id(SESSION), NODES, "running")
             assert source.status().headless
         assert list(site.kept) == [own_id(SESSION)]

@@ -15,7 +15,7 @@ from igdash.domain.chunks import Chunk
 from igdash.domain.errors import SourceError
 from igdash.domain.instances import RING, Instance
 from igdash.domain.nodes import NodeState
-from igdash.domain.times import now_ns
+from igdash.domain.times import NS, now_ns
 from igdash.sources.native.client import GrpcClient, GrpcFailure
 from igdash.sources.native.http2 import UNAVAILABLE, UNKNOWN, Call, Status
 from igdash.sources.native.replayed import Gate, Memory
@@ -69,10 +69,11 @@ async def instances_at(connect: Callable[[], Awaitable[GrpcClient]], node: str) 
             id=one.id,
             name=one.name,
             image=one.gadgetConfig.imageName,
-            tags=tuple(one.tags),
+            tags=tuple(filter(None, one.tags)),  # a cluster tells of no tags as of an empty one
             state=_STATES.get(one.state.status, "unknown"),
             reason=one.state.message,
             nodes=(node,),
+            created=one.timeCreated * NS,
         )
         for one in found
     ]
