@@ -42,8 +42,9 @@ _SIMPLE: Final = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
 }  # fmt: skip
 
-# As logged: IG skips the sample it was just reading as well (N + 1), but that is read in its source,
-# not seen, so the record says the number an operator finds in the log.
+# As logged, so that an operator finds the number in the log; but a lower bound: with ring buffers IG
+# skips the sample it was just reading as well (seen: 4 of 4 reports were short by one), and what is
+# lost while it reads and resets its counters is never told.
 _KERNEL: Final = re.compile(r"reading event: lost (\d{1,18}) samples?")
 _QUEUE: Final = re.compile(r"expected seq \d{1,20}, got \d{1,20}, (\d{1,18}) messages? dropped")
 
@@ -117,16 +118,19 @@ def _bounded(text: str) -> str:
 
 
 def _loss(message: str, node: str, ts: int) -> Loss | None:
-    """IG polls its lost-sample counters once a second: the loss happened in the second before."""
+    """IG polls its lost-sample counters once a second and tells with the next event it reads, within
+    another second or never (a poll overwrites what was not told). Its clock in a log may be whole
+    seconds."""
     for pattern, cause in ((_KERNEL, LossCause.KERNEL), (_QUEUE, LossCause.IG_QUEUE)):
         match = pattern.search(message)
         if match and int(match[1]) > 0:
             return Loss(
                 node=node,
-                start=max(0, ts - NS),
-                end=ts,
+                start=max(0, ts - (2 if cause is LossCause.KERNEL else 1) * NS),
+                end=ts if ts % NS else ts + NS,
                 count=int(match[1]),
                 cause=cause,
                 detail=f"logged by Inspektor Gadget: {match[0]}",
+                exact=cause is not LossCause.KERNEL,
             )
     return None

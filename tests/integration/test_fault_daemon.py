@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 
 import pytest
 
 from igdash.domain.losses import LossCause
 from igdash.domain.nodes import NodeState
-from igdash.domain.times import NS
+from igdash.domain.times import NS, now_ns
 from igdash.sources.native import client, http2, runs
 from igdash.sources.native.daemon import shared_loop
 from tests.support.daemon import Daemon, Numbers, numbered
@@ -65,6 +66,45 @@ def test_a_daemon_killed_in_mid_stream_and_back(monkeypatch: pytest.MonkeyPatch)
     assert sink.end == (False, "")
     warnings = [line.text for line in sink.logs() if line.level == "warning"]
     assert len(warnings) <= 3, warnings
+
+
+def test_the_gap_reaches_from_the_last_event_to_the_first_that_is_seen_again() -> None:
+    """The schema comes before the gadget is attached, so it does not end the gap."""
+    events = Numbers()
+    daemon = Daemon({"numbers": events.script(rate=500)})
+    attached: list[int] = []
+
+    def late() -> bytes:
+        if not attached:
+            threading.Event().wait(0.5)
+            attached.append(now_ns())
+        return events.next()
+
+    with streaming(daemon.address) as sink:
+        sink.wait_for(events=50)
+        daemon.kill()
+        wait_until(lambda: sink.coverage["host0"].state is NodeState.WAITING)
+        before = len(sink.events())
+        again = Daemon({"numbers": numbered(0, rate=500, live=late)}, f"127.0.0.1:{daemon.port}")
+        sink.wait_for(events=before + 1)
+        last = events.at[numbers(sink)[before - 1]]
+    again.kill()
+    [gap] = [loss for loss in sink.losses() if loss.cause is LossCause.STREAM]
+    assert gap.start <= last
+    assert gap.end >= attached[0]
+
+
+def test_a_gap_of_a_gadget_that_stays_quiet_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "SETTLES_WITHIN", 0.2)
+    daemon = Daemon({"numbers": numbered(5)})
+    with streaming(daemon.address) as sink:
+        sink.wait_for(events=5)
+        daemon.kill()
+        wait_until(lambda: sink.coverage["host0"].state is NodeState.WAITING)
+        again = Daemon({"numbers": numbered(0)}, f"127.0.0.1:{daemon.port}")
+        wait_until(lambda: [loss for loss in sink.losses() if loss.cause is LossCause.STREAM])
+    again.kill()
+    assert len([loss for loss in sink.losses() if loss.cause is LossCause.STREAM]) == 1
 
 
 def test_a_connection_that_is_cut() -> None:

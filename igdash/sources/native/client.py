@@ -241,7 +241,7 @@ def _why(exc: Exception | None) -> str:
     if isinstance(exc, ssl.SSLError):
         reason = (exc.reason or str(exc)).replace("_", " ").lower()
         wants = "certificate required" in reason
-        return f"the server {'wants a client certificate' if wants else 'refuses ours'} ({reason})"
+        return f"the server {'wants a client certificate' if wants else 'refuses our certificate'} ({reason})"
     if isinstance(exc, ConnectionResetError):
         return "the connection was reset"
     return str(exc) if exc else "the connection was closed"

@@ -22,6 +22,7 @@ from igdash.domain.times import now_ns
 from igdash.sources.catalogue import load_catalogue
 from igdash.sources.native.client import Connect, GrpcFailure, NativeLoop
 from igdash.sources.native.describe import HOST, described, wire_params
+from igdash.sources.native.http2 import UNAVAILABLE
 from igdash.sources.native.instances import instances_at, list_instances, remove_at
 from igdash.sources.native.pipes import Tls, daemon
 from igdash.sources.native.runs import INFO, INFO_SECONDS, PROTOCOL, Wanted
@@ -119,6 +120,8 @@ class DaemonSource:
         try:
             answer = shared_loop().run(ask_info(self._connect, image)).result(INFO_SECONDS + 10)
         except (GrpcFailure, TimeoutError) as error:
+            if isinstance(error, GrpcFailure) and error.status.code == UNAVAILABLE:
+                raise SourceError(why_down(self.environment, error)) from error
             raise SourceError(f"{gadget}: {cause_first(str(error)) or 'no answer'}") from error
         return described(answer, known_gadget(gadget), gadget)
 

@@ -40,6 +40,11 @@ NOTICED_WITHIN: Final = 30.0
 PROVEN_AFTER: Final = 10.0
 """Seconds after which a run without data counts as one that works. The schema alone does not say so:
 gadgets were seen to send it and then to fail (confirmed.md 29)."""
+SETTLES_WITHIN: Final = 10.0
+"""Seconds after the schema within which a gadget that sends nothing counts as attached. A real daemon
+sent the schema 85 ms before its programs saw anything."""
+IN_FLIGHT: Final = NS
+"""How much older than the last data received the first event may be that a cut connection lost (ns)."""
 REFUSALS: Final = 5
 """Refusals in a row after which a gadget that ran on the node is given up."""
 REFUSED: Final = frozenset({UNKNOWN, 3, 5, 12})
@@ -124,6 +129,8 @@ class NodeRun:
         self._leave = False
         self._hurry = asyncio.Event()
         self._absent_since = self.since
+        self._owed: str | None = None
+        self._settling: asyncio.TimerHandle | None = None
         self._attempts = 0
         self._refusals = 0
         self._proven = False
@@ -232,6 +239,8 @@ class NodeRun:
 
         def on_messages(messages: list[bytes]) -> None:
             for chunk in reader.read(messages, now_ns()):
+                if reader.any_data:
+                    self._settle_absence()
                 self._take(chunk)
             if reader.info is not None and self.state is not NodeState.CONNECTED:
                 backoff.reset()
@@ -249,9 +258,10 @@ class NodeRun:
         finally:
             client.cancel(call)
             self._detached()
+            self._settle_absence()
         if self.state is NodeState.CONNECTED:
             self._proven = self._proven or loop.time() - began > PROVEN_AFTER
-            self._absent_since = max(reader.seen, now_ns() - int(NOTICED_WITHIN * NS))
+            self._absent_since = max(reader.seen - IN_FLIGHT, now_ns() - int(NOTICED_WITHIN * NS))
             if self._wanted.once and reader.any_data:
                 return Status(0)
         if ended.done():
@@ -319,22 +329,40 @@ class NodeRun:
         again, late = self._proven, self._attempts > 0
         self._become(NodeState.CONNECTED)
         if again:
-            self._account("no connection to the gadget on this node")
+            self._owe("no connection to the gadget on this node")
         elif late:
-            self._account("the gadget could not be started on this node")
+            self._owe("the gadget could not be started on this node")
         more = " again" if again else ""
         name = info.imageName or self._wanted.image
         self._log("info", f"collecting{more} from {self.node}: {name}")
         self._changed(self)
 
+    def _owe(self, what: str) -> None:
+        """Write the loss record when the gadget is surely attached: the schema comes before that."""
+        self._owed = self._told(what)
+        loop = asyncio.get_running_loop()
+        self._settling = loop.call_later(SETTLES_WITHIN, self._settle_absence)
+
+    def _settle_absence(self) -> None:
+        """Write the loss record that is owed, if one is: it ends now."""
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+        if self._owed is not None:
+            detail, self._owed = self._owed, None
+            self._lose(detail)
+
     def _account(self, what: str) -> None:
         """Write the loss record for the time without a connection."""
-        end = now_ns()
-        seconds = (end - self._absent_since) / NS
-        detail = f"{what} for {seconds:.1f} s; how many events happened is not known"
-        self._emit(
-            loss_chunk(self.node, self._absent_since, end, 0, LossCause.STREAM, detail, exact=False)
-        )
+        self._lose(self._told(what))
+
+    def _told(self, what: str) -> str:
+        seconds = (now_ns() - self._absent_since) / NS
+        return f"{what} for {seconds:.1f} s; how many events happened is not known"
+
+    def _lose(self, detail: str) -> None:
+        start, cause = self._absent_since, LossCause.STREAM
+        self._emit(loss_chunk(self.node, start, now_ns(), 0, cause, detail, exact=False))
 
     def _judge(self, status: Status) -> None:
         if self.state in (NodeState.ENDED, NodeState.FAILED):

@@ -11,7 +11,7 @@ from igdash.domain.times import NS, parse_time
 from igdash.sources.decode import decode_chunk
 from igdash.sources.logs import MAX_LOG, read_log
 
-NOW = 1_795_400_000 * NS
+NOW = 1_795_400_000 * NS + 1
 AT = parse_time("2026-11-22T22:13:44Z")
 
 
@@ -28,12 +28,21 @@ def test_a_kernel_loss_on_a_host() -> None:
     )
     assert loss == Loss(
         node="",
-        start=AT - NS,
-        end=AT,
+        start=AT - 2 * NS,
+        end=AT + NS,  # the log's clock has whole seconds
         count=131_322,
         cause=LossCause.KERNEL,
         detail="logged by Inspektor Gadget: reading event: lost 131322 samples",
+        exact=False,
     )
+
+
+def test_a_loss_told_with_a_fine_time_ends_there() -> None:
+    _, loss = logged(
+        'time="2026-11-22T22:13:44.25Z" level=warning msg="reading event: lost 1 samples"'
+    )
+    assert loss is not None
+    assert (loss.start, loss.end) == (AT + NS // 4 - 2 * NS, AT + NS // 4)
 
 
 def test_losses_of_a_node_of_a_cluster() -> None:
@@ -93,7 +102,7 @@ def test_levels_and_texts(text: str, level: LogLevel, message: str) -> None:
 def test_a_loss_without_a_time_is_placed_before_its_receipt() -> None:
     _, loss = logged("WARN[0012] reading event: lost 7 samples")
     assert loss is not None
-    assert (loss.start, loss.end) == (NOW - NS, NOW)
+    assert (loss.start, loss.end) == (NOW - 2 * NS, NOW)
 
 
 def test_what_no_database_holds_is_written_out() -> None:

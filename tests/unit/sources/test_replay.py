@@ -278,7 +278,7 @@ def test_real_losses_are_told() -> None:
         (LossCause.KERNEL, 131_322),
         (LossCause.KERNEL, 90_940),
     ]
-    assert sink.losses()[0].end == parse_time("2026-11-22T22:13:44Z")
+    assert sink.losses()[0].end == parse_time("2026-11-22T22:13:45Z")
     recent = play(FAST_AND_NOW, "trace_open").losses()
     assert all(abs(loss.end - now_ns()) < 20 * NS for loss in recent)
 

@@ -115,7 +115,10 @@ def test_each_mistake_with_files_is_named(tls: Files) -> None:
     ("alert", "words"),
     [
         ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "the server wants a client certificate"),
-        ("SSLV3_ALERT_BAD_CERTIFICATE", "the server refuses ours (sslv3 alert bad certificate)"),
+        (
+            "SSLV3_ALERT_BAD_CERTIFICATE",
+            "the server refuses our certificate (sslv3 alert bad certificate)",
+        ),
     ],
 )
 def test_a_refusal_that_comes_after_the_handshake_is_named(alert: str, words: str) -> None:
