@@ -13,6 +13,7 @@ IG prints nothing for NaN and infinity, which is no JSON, this writes `null`.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 import re
@@ -128,8 +129,10 @@ def _float32(value: float) -> str:
     packed = struct.pack("<f", value)
     for precision in range(1, 10):
         digits = f"{value:.{precision}g}"
-        if struct.pack("<f", float(digits)) == packed:
-            return float_text(value, digits)
+        # Rounded up, the largest numbers are none of 32 bits.
+        with contextlib.suppress(OverflowError):
+            if struct.pack("<f", float(digits)) == packed:
+                return float_text(value, digits)
     return float_text(value)
 
 

@@ -53,8 +53,13 @@ def read_imported(chunk: Chunk, decode: Decode, event: Event) -> Decoded:
     `event` raises an exception whose text is the reason why a text is no event.
     """
     head, _, lines = chunk.data.partition(b"\n")
-    place = _place.decode(head)
     plain = replace(chunk, kind=ChunkKind.JSON_LINES, data=lines)
+    try:
+        place = _place.decode(head)
+    except msgspec.DecodeError:
+        unknown = Place(first=0, unit="chunk")
+        reason = "where it stands in the file cannot be read"
+        return Decoded(malformed=(_malformed(plain, unknown, chunk.data, reason, len(chunk.data)),))
     if place.reason:
         return Decoded(malformed=(_malformed(plain, place, lines, place.reason, place.size),))
     if chunk.kind is ChunkKind.EXPORTED:

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from igdash.domain.chunks import Chunk, ChunkKind
+from igdash.domain.chunks import Chunk, ChunkKind, Place
 from igdash.domain.events import MAX_RAW, TOKEN_K8S, Decoded, Origin, restore
 from igdash.domain.losses import Loss, LossCause
 from igdash.sources.decode import MAX_DEPTH, decode_chunk
+from igdash.sources.imported import IMPORTED, packed
 
 settings.register_profile(
     "decode", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
@@ -128,7 +129,8 @@ def test_what_is_cut_out_is_the_objects_own_member(text: str) -> None:
 def test_any_bytes_never_raise_and_no_line_is_lost(
     data: bytes, kind: ChunkKind, partial: bool
 ) -> None:
-    decoded = decode(data, kind=kind, partial=partial)
+    imported = packed(Place(first=1), data) if kind in IMPORTED else data
+    decoded = decode(imported, kind=kind, partial=partial)
     lines = [line for line in data.split(b"\n") if line.strip(b" \t\r")]
     rows = sum(t.events for t in decoded.ticks)
     told = len(decoded.events) - rows + len(decoded.ticks) + len(decoded.malformed)
@@ -136,6 +138,13 @@ def test_any_bytes_never_raise_and_no_line_is_lost(
         assert (told, len(decoded.logs)) == (0, len(lines))
     else:
         assert told + len(decoded.losses) == len(lines)
+
+
+@given(st.binary(max_size=60), st.sampled_from(sorted(IMPORTED)))
+def test_imported_bytes_without_their_place_are_kept(data: bytes, kind: ChunkKind) -> None:
+    (one,) = decode(b"?" + data, kind=kind).malformed
+    assert one.raw == b"?" + data
+    assert "where it stands in the file" in one.reason
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda p: p.parent.name)

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from igdash.sources import elements
@@ -217,6 +217,8 @@ def test_floats_look_as_go_prints_them(number: float, shown: str) -> None:
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+@example(3.4028234663852886e38)
+@example(3.4025001647762064e38)
 def test_small_floats_have_their_own_shortest_form(number: float) -> None:
     shown = float(elements._float32(number))
     assert struct.pack("<f", shown) == struct.pack("<f", number)
