@@ -120,7 +120,8 @@ class _Keeper:
                 return MAX_DELAY
             _hang_up(self._process)
             self._process = None
-            self._buried(code)
+            if not self._buried(code):
+                return MAX_DELAY
         if self.child.after and not self._supervisor.is_past_start(self.child.after):
             return MAX_DELAY
         wait = self._next - time.monotonic()
@@ -158,12 +159,13 @@ class _Keeper:
         process.wait()
         self._supervisor.wake()
 
-    def _buried(self, code: int) -> None:
+    def _buried(self, code: int) -> bool:
+        """Take note of its death; return whether it is to live again."""
         lived = time.monotonic() - self._born
         self.past_start = True
         if code == EXIT_REFUSED and not self._worked:
             self._supervisor.refuse()
-            return
+            return False
         self._delay = FIRST_DELAY if lived > STEADY else self._delay
         self._next = time.monotonic() + self._delay
         log.error(
@@ -174,6 +176,7 @@ class _Keeper:
             self._delay,
         )
         self._delay = min(self._delay * 2, MAX_DELAY)
+        return True
 
     def end(self) -> None:
         """Stop the child: SIGTERM, its grace, SIGKILL. Waits until it is dead."""

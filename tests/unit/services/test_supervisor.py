@@ -109,7 +109,8 @@ def test_a_web_process_starts_although_the_collector_cannot(tmp_path, monkeypatc
     assert running.stop() == 0
 
 
-def test_a_child_that_refuses_ends_everything_with_1(tmp_path, monkeypatch):
+def test_a_child_that_refuses_ends_everything_with_1(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG, logger=supervisor.log.name)
     running = Running(
         child(tmp_path, "collect", f"{LOG_END}\n{READY_THEN_WAIT}"),
         child(tmp_path, "web", f"sys.exit({EXIT_REFUSED})", after="collect"),
@@ -117,6 +118,8 @@ def test_a_child_that_refuses_ends_everything_with_1(tmp_path, monkeypatch):
     )
     assert running.wait() == 1
     assert words(tmp_path) == ["collect start", "web start", "collect end"]
+    # A second start would be ended so soon that it seldom gets to say anything.
+    assert [record.args[0] for record in caplog.records] == ["collect", "web"]
 
 
 def test_a_child_that_worked_before_is_tried_again_although_it_refuses(tmp_path, monkeypatch):
