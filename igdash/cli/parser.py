@@ -343,7 +343,8 @@ def _schedule(add: argparse.ArgumentParser) -> None:
     add.add_argument("--state", choices=STATES, action="append", help="may be repeated")
     _filter(add)
     add.add_argument("--sql", default="", metavar="SELECT", help="export an answer instead")
-    add.add_argument("--format", choices=("jsonl", "jsonl.gz", "csv", "parquet"), default="jsonl")
+    formats = ("jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet")
+    add.add_argument("--format", choices=formats, default="jsonl")
     add.add_argument(
         "--to",
         default="",

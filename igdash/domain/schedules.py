@@ -20,6 +20,7 @@ class ExportFormat(StrEnum):
 
     JSONL = "jsonl"
     JSONL_GZ = "jsonl.gz"
+    JSONL_ZST = "jsonl.zst"
     CSV = "csv"
     PARQUET = "parquet"
 

@@ -8,8 +8,8 @@ import hashlib
 import importlib
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -48,11 +48,9 @@ def write_events(
             rows = parquet_rows.write(cast("BinaryIO", out), sources, blocks)
         elif format is ExportFormat.CSV:
             rows = _copy_csv(out, Table(sources), blocks)
-        elif format is ExportFormat.JSONL_GZ:
-            with _gzip(out) as packed:
-                rows = _copy(packed, blocks)
         else:
-            rows = _copy(out, blocks)
+            with _PACKED[format](out) as packed:
+                rows = _copy(packed, blocks)
     return out.written(rows)
 
 
@@ -64,13 +62,9 @@ def write_answer(path: Path, format: ExportFormat, answer: SqlAnswer) -> Written
             os.fsync(file.fileno())
         return Written(rows=answer.rows, bytes=path.stat().st_size, sha256=checksum(path))
     lines = sql_files.csv_lines if format is ExportFormat.CSV else sql_files.json_lines
-    with _new(path) as out:
-        if format is ExportFormat.JSONL_GZ:
-            with _gzip(out) as packed:
-                packed.writelines(line.encode() for line in lines(answer))
-        else:
-            for line in lines(answer):
-                out.write(line.encode("utf-8", "replace"))
+    with _new(path) as out, _PACKED.get(format, nullcontext)(out) as packed:
+        for line in lines(answer):
+            packed.write(line.encode("utf-8", "replace"))
     return out.written(answer.rows)
 
 
@@ -128,8 +122,24 @@ def _new(path: Path) -> Iterator[_Hashed]:
         os.fsync(file.fileno())
 
 
-def _gzip(out: _Hashed) -> gzip.GzipFile:
+def _gzip(out: _Hashed) -> AbstractContextManager[Any]:
     return gzip.GzipFile(filename="", fileobj=out, mode="wb", compresslevel=_LEVEL, mtime=0)
+
+
+def _zstd(out: _Hashed) -> AbstractContextManager[Any]:
+    """Python has no zstd of its own before 3.14; pyarrow, which Parquet needs, brings one."""
+    arrow = parquet_rows.require(ExportFormat.JSONL_ZST)
+    packed: AbstractContextManager[Any] = arrow.CompressedOutputStream(
+        arrow.PythonFile(out, "w"), "zstd"
+    )
+    return packed
+
+
+_PACKED: Final[dict[ExportFormat, Callable[[_Hashed], AbstractContextManager[Any]]]] = {
+    ExportFormat.JSONL: nullcontext,
+    ExportFormat.JSONL_GZ: _gzip,
+    ExportFormat.JSONL_ZST: _zstd,
+}
 
 
 def _copy(out: Any, blocks: Iterable[Sequence[Event]]) -> int:
@@ -166,6 +176,12 @@ def _gzip_rows(path: Path) -> int:
         return _lines(file)
 
 
+def _zstd_rows(path: Path) -> int:
+    arrow = parquet_rows.require(ExportFormat.JSONL_ZST)
+    with arrow.CompressedInputStream(str(path), "zstd") as file:
+        return _lines(file)
+
+
 def _csv_rows(path: Path) -> int:
     with path.open(encoding="utf-8", newline="") as file:
         return sum(1 for _ in csv.reader(file)) - 1
@@ -179,6 +195,7 @@ def _parquet_rows(path: Path) -> int:
 _ROWS: Final = {
     ExportFormat.JSONL: _jsonl_rows,
     ExportFormat.JSONL_GZ: _gzip_rows,
+    ExportFormat.JSONL_ZST: _zstd_rows,
     ExportFormat.CSV: _csv_rows,
     ExportFormat.PARQUET: _parquet_rows,
 }

@@ -16,13 +16,14 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from igdash import __version__
-from igdash.domain.errors import ExportFailed, IgdashError, SessionNotFound
+from igdash.domain.errors import ExportFailed, IgdashError, SessionNotFound, WrongState
 from igdash.domain.events import Event
 from igdash.domain.filter_text import parse
 from igdash.domain.filters import Filter, FilterError
@@ -56,6 +57,10 @@ from igdash.services.timetable import new_anchor
 log = logging.getLogger(__name__)
 
 BLOCK: Final = 1_000
+_PAGE: Final = 200
+"""Runs of the history read at once."""
+_GONE: Final = 5
+"""So many runs in a row without files: those before them have none either."""
 RETRIES: Final = (10, 30, 120, 300, 900)
 """Seconds until a failed run is tried again, by how many failed in a row before."""
 
@@ -110,7 +115,7 @@ class Runner:
 
     def _judge(self, schedule: Schedule, run: Run) -> None:
         try:
-            place = self.places.place(run.place.rpartition("/")[0])
+            place = self._place_of(run)
         except ExportFailed as error:  # its destination is not allowed any more
             ended = replace(run, state=RunState.FAILED, ended=now_ns(), reason=str(error))
             self._finish(schedule, ended)
@@ -143,8 +148,15 @@ class Runner:
             ended = self._written(schedule, run, place)
         except (OSError, IgdashError) as error:
             return self._failed(schedule, run, place, error)
-        self._finish(schedule, ended)
-        self._tidy(schedule)
+        except Exception as error:
+            log.exception("export %r met an error", schedule.spec.name)
+            return self._failed(schedule, run, place, error)
+        try:
+            self._finish(schedule, ended)
+        except WrongState:  # the lock was lost at the last moment: who has it runs it all again
+            place.discard(run.id)
+            raise
+        self._tidy(schedule, ended)
         return ended
 
     def _begin(self, schedule: Schedule, run: Run, anchor: int | None) -> None:
@@ -153,11 +165,8 @@ class Runner:
         )
 
     def _failed(self, schedule: Schedule, run: Run, place: Place | None, error: Exception) -> Run:
-        if place is not None:
-            try:
-                place.discard(run.id)
-            except (OSError, IgdashError) as worse:
-                log.warning("run %s: what it left cannot be removed: %s", run.id, worse)
+        if place is not None and self._discarded(run):
+            run = replace(run, place="")
         reason = _reason(error)
         log.warning("export %r failed: %s", schedule.spec.name, reason)
         ended = replace(run, state=RunState.FAILED, ended=now_ns(), reason=reason)
@@ -266,18 +275,45 @@ class Runner:
                 raise Stopped("igdash was stopped in the middle of it; nothing of it was kept")
             yield block
 
-    def _tidy(self, schedule: Schedule) -> None:
-        """Remove the files of runs beyond `keep`; their history stays."""
-        keep = schedule.spec.keep
-        if not keep:
+    def _tidy(self, schedule: Schedule, run: Run) -> None:
+        """Remove what the failed runs before `run` had to leave, and the files beyond `keep`."""
+        failed = (one for one in self._history(schedule) if one.id != run.id)
+        for one in takewhile(lambda one: one.state is RunState.FAILED, failed):
+            if one.place:  # it could not be removed then: the bucket was away
+                self._discarded(one)
+        if not schedule.spec.keep:
             return
-        runs = self.schedules.runs(schedule.id, limit=keep + 100).runs
-        whole = [run for run in runs if run.state is RunState.DONE and run.files]
-        for run in whole[keep : keep + 20]:
-            try:
-                self.places.place(run.place.rpartition("/")[0]).discard(run.id)
-            except (OSError, IgdashError) as error:
-                log.warning("the files of run %s cannot be removed: %s", run.id, error)
+        whole = (one for one in self._history(schedule) if one.state is RunState.DONE and one.files)
+        gone = 0
+        for one in islice(whole, schedule.spec.keep, None):
+            gone += not self._there(one)
+            if not self._discarded(one) or gone == _GONE:
+                return
+
+    def _history(self, schedule: Schedule) -> Iterator[Run]:
+        """Yield its runs, newest first."""
+        offset = 0
+        while runs := self.schedules.runs(schedule.id, limit=_PAGE, offset=offset).runs:
+            yield from runs
+            offset += len(runs)
+
+    def _place_of(self, run: Run) -> Place:
+        return self.places.place(run.place.rpartition("/")[0])
+
+    def _there(self, run: Run) -> bool:
+        try:
+            return self._place_of(run).manifest(run.id) is not None
+        except (OSError, IgdashError):
+            return False
+
+    def _discarded(self, run: Run) -> bool:
+        """Remove whatever there is of a run; return whether that could be done."""
+        try:
+            self._place_of(run).discard(run.id)
+        except (OSError, IgdashError) as error:
+            log.warning("run %s: what it left cannot be removed: %s", run.id, error)
+            return False
+        return True
 
 
 # ---------------------------------------------------------------- the plan

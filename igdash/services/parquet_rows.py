@@ -41,13 +41,13 @@ def available() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def require() -> Any:
-    """Return pyarrow. Raises `InvalidQuery` that says how to get it."""
+def require(what: str = "parquet") -> Any:
+    """Return pyarrow, which `what` needs. Raises `InvalidQuery` that says how to get it."""
     try:
         importlib.import_module("pyarrow.parquet")
         return importlib.import_module("pyarrow")
     except ImportError as error:
-        raise InvalidQuery("format", f"parquet {MISSING}") from error
+        raise InvalidQuery("format", f"{what} {MISSING}") from error
 
 
 class _Column:

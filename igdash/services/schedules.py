@@ -29,6 +29,7 @@ from igdash.services.export_places import MANIFEST, Places
 _LOOKED_AT: Final = 50
 """Newest sessions whose fields are asked whether a filter fits any of them."""
 MOST_KEPT: Final = 10_000
+_PYARROW: Final = (ExportFormat.JSONL_ZST, ExportFormat.PARQUET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,7 @@ class Schedules:
     def formats(self) -> tuple[ExportFormat, ...]:
         """Return what can be written here."""
         usable = parquet_rows.available()
-        return tuple(f for f in ExportFormat if f is not ExportFormat.PARQUET or usable)
+        return tuple(f for f in ExportFormat if f not in _PYARROW or usable)
 
     # ------------------------------------------------------------ inside
 
@@ -145,7 +146,7 @@ class Schedules:
         if not spec.name.strip():
             found["name"] = "must not be empty"
         if spec.format not in self.formats():
-            found["format"] = f"parquet {parquet_rows.MISSING}"
+            found["format"] = f"{spec.format} {parquet_rows.MISSING}"
         if why := self.places.problem(spec.destination):
             found["destination"] = why
         if not 0 <= spec.keep <= MOST_KEPT:

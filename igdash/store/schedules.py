@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from igdash.domain.errors import ScheduleNotFound, WrongState
@@ -35,6 +35,8 @@ from igdash.store.tables import export_cursors, export_runs, schedules
 _s = schedules.c
 _r = export_runs.c
 _c = export_cursors.c
+_SPARE: Final = 20
+"""Whole runs beyond those that a schedule keeps: their files are removed after the end of a run."""
 _READING: Final = "cannot read the scheduled exports"
 
 
@@ -146,7 +148,7 @@ def _finish(conn: Connection, schedule: Schedule, order: Order) -> None:
         _move(conn, schedule.id, run)
     values = {"failures": 0 if done else schedule.failures + 1}
     _set(conn, schedule, values | {"retry": None if done else order.retry})
-    _forget_old(conn, schedule.id)
+    _forget_old(conn, schedule)
 
 
 _OTHERS: Final = {
@@ -175,12 +177,24 @@ def _move(conn: Connection, schedule: str, run: Run) -> None:
     conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=news), rows)
 
 
-def _forget_old(conn: Connection, schedule: str) -> None:
-    mine = _r.schedule_id == schedule
-    newest = select(_r.started).where(mine).order_by(_r.started.desc())
-    edge = conn.execute(newest.offset(KEPT_RUNS).limit(1)).scalar()
-    if edge is not None:
-        conn.execute(delete(export_runs).where(mine, _r.started <= edge))
+def _forget_old(conn: Connection, schedule: Schedule) -> None:
+    """Forget runs beyond the newest, but none whose files are still to be removed one day."""
+    mine = _r.schedule_id == schedule.id
+    old = _older(conn, mine, KEPT_RUNS)
+    if old is None:
+        return
+    if schedule.spec.keep:
+        whole = mine & (_r.state == RunState.DONE.value) & (_r.files != _text(()))
+        beyond = _older(conn, whole, schedule.spec.keep + _SPARE)
+        old &= ~whole if beyond is None else ~whole | beyond
+    conn.execute(delete(export_runs).where(mine, old))
+
+
+def _older(conn: Connection, which: ColumnElement[bool], than: int) -> ColumnElement[bool] | None:
+    """Return what is true of runs that are older than the newest `than` of some."""
+    newest = select(_r.started).where(which).order_by(_r.started.desc())
+    edge = conn.execute(newest.offset(than).limit(1)).scalar()
+    return None if edge is None else _r.started <= edge
 
 
 def _set(conn: Connection, schedule: Schedule, values: Mapping[str, Any]) -> None:

@@ -39,7 +39,7 @@ def test_made_seen_changed_deleted(side: Web) -> None:
     assert get(side, path) == (200, made)
     status, listed = get(side, "/api/schedules")
     assert listed["schedules"] == [made]
-    assert listed["formats"] == ["jsonl", "jsonl.gz", "csv", "parquet"]
+    assert listed["formats"] == ["jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet"]
     changed = BODY | {"paused": True, "when": {"every": 60.0}, "destination": "x/y"}
     status, answer = send(side, "PUT", path, changed)
     assert (status, answer["paused"], answer["next"], answer["when"]["every"]) == (

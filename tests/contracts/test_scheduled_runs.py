@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from igdash.domain.errors import CollectorUnavailable, ExportFailed
+from igdash.domain.errors import CollectorUnavailable, ExportFailed, WrongState
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.schedules import (
     Deed,
@@ -29,12 +29,12 @@ from igdash.domain.schedules import (
 )
 from igdash.domain.sessions import SessionId, SessionState, StateChange
 from igdash.domain.times import NS, now_ns
-from igdash.services import export_files, export_runs
+from igdash.services import export_files, export_places, export_runs
 from igdash.services.export_places import Places
 from igdash.services.export_runs import RETRIES, Runner, Stopped
 from igdash.services.exporter import Exporter, giver, is_due
 from igdash.sources.catalogue import load_catalogue
-from igdash.store import lock_run, open_sql
+from igdash.store import lock_run, open_sql, set_up_sql
 from tests.support.stores import T0, Store, event
 
 
@@ -44,6 +44,7 @@ class Rig:
     def __init__(self, store: Store, folder: Path) -> None:
         self.store = store
         self.folder = folder / "out"
+        self.role = folder / "role.json"
         self.stop = threading.Event()
         self.held = True
         self.reader = store.reader.schedules
@@ -54,7 +55,7 @@ class Rig:
             events=store.reader.events,
             queries=store.reader.queries,
             schedules=store.reader.schedules,
-            sql=open_sql(store.url, store.reader, role_file=folder / "role.json"),
+            sql=open_sql(store.url, store.reader, role_file=self.role),
             places=self.places,
             give=lambda order: self.give(order),
             gone=self.stop.is_set,
@@ -164,7 +165,15 @@ def test_every_format_has_all_rows_and_is_read_back(rig: Rig, format: ExportForm
         rows = list(csv.DictReader(path.read_text().splitlines()))
         assert [int(row["proc.pid"]) for row in rows] == list(range(1_234))
     else:
-        data = gzip.decompress(path.read_bytes()) if "gz" in path.name else path.read_bytes()
+        data = path.read_bytes()
+        if format is ExportFormat.JSONL_GZ:
+            data = gzip.decompress(data)
+        elif format is ExportFormat.JSONL_ZST:
+            import pyarrow
+
+            with pyarrow.CompressedInputStream(str(path), "zstd") as file:
+                data = file.read()
+        assert (len(path.read_bytes()) < len(data)) == (format is not ExportFormat.JSONL)
         assert [json.loads(line)["seq"] for line in data.splitlines()] == list(range(1, 1_235))
 
 
@@ -196,7 +205,7 @@ def test_only_what_was_asked_for(rig: Rig) -> None:
 
 def test_a_statement_is_exported_whole_each_time(rig: Rig) -> None:
     if rig.store.kind == "postgres":
-        pytest.skip("the role for SQL is tested with SQL")
+        set_up_sql(rig.store.url, rig.role)
     rig.add(rig.session(), 3)
     rig.make(What(sql="SELECT seq FROM v_events ORDER BY seq"), format=ExportFormat.CSV)
     for _ in range(2):
@@ -204,6 +213,11 @@ def test_a_statement_is_exported_whole_each_time(rig: Rig) -> None:
         assert (run.state, run.rows, run.reason) == (RunState.DONE, 3, "")
         text = (rig.folder / run.place / "result.csv").read_text()
         assert text.split() == ["seq", "1", "2", "3"]
+    for format in (set(ExportFormat) - {ExportFormat.CSV}) if rig.store.kind == "sqlite" else ():
+        rig.change(format=format)
+        run = rig.run()
+        assert (run.state, run.rows, run.reason) == (RunState.DONE, 3, "")
+        assert run.files[0].name == f"result.{format.value}"
     rig.change(what=What(sql="SELECT nope"))
     assert "nope" in rig.run().reason
 
@@ -250,6 +264,46 @@ def test_what_the_disk_changed_is_noticed(rig: Rig, monkeypatch: pytest.MonkeyPa
     assert rig.names() == []
 
 
+class Killed(BaseException):
+    """The end of the process, as far as a run is concerned."""
+
+
+def killed(*_: object) -> None:
+    raise Killed
+
+
+def test_an_error_of_ours_fails_the_run_too(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.make()
+    rig.add(rig.session(), 10)
+    with monkeypatch.context() as patched:
+        patched.setattr(export_runs.export_files, "write_whole", lambda *_: 1 / 0)
+        run = rig.run()
+    assert (run.state, run.reason, run.place) == (RunState.FAILED, "division by zero", "")
+    assert rig.names() == []
+    assert rig.run().rows == 10
+
+
+def test_a_run_that_another_process_gave_up_leaves_nothing(rig: Rig) -> None:
+    """The lock was lost after the last look at it."""
+    rig.make()
+    one = rig.session()
+    rig.add(one, 10)
+
+    def judged(order: Order) -> Schedule:
+        if order.deed is Deed.FINISH:
+            given_up = replace(order.run, state=RunState.FAILED, reason="another", place="")  # type: ignore[type-var]
+            rig.store.writer.schedule(replace(order, run=given_up))
+        return rig.store.writer.schedule(order)
+
+    rig.give = judged
+    with pytest.raises(WrongState):
+        rig.run()
+    assert rig.names() == []
+    rig.give = rig.store.writer.schedule
+    assert rig.run().rows == 10
+    assert rig.seqs(one) == list(range(1, 11))
+
+
 def test_a_run_cut_short_before_its_place_comes_again_whole(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,8 +321,8 @@ def test_a_run_cut_short_before_its_place_comes_again_whole(
 
     rig.give = dying
     with monkeypatch.context() as patched:
-        patched.setattr(export_runs.export_files, "write_whole", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+        patched.setattr(export_runs.export_files, "write_whole", killed)
+        with pytest.raises(Killed):
             rig.run()
     assert [name.startswith(".") for name in rig.names()] == [True]
     rig.give = rig.store.writer.schedule
@@ -329,6 +383,42 @@ def test_the_newest_runs_are_kept(rig: Rig) -> None:
         places.append(rig.run().place.removeprefix("d/"))
     assert rig.names() == sorted(places[2:])
     assert rig.reader.runs("s1").total == 4
+
+
+def test_fewer_may_be_kept_from_now_on(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_runs, "_PAGE", 3)
+    rig.make()
+    one = rig.session()
+    places = []
+    for _ in range(9):
+        rig.add(one, 1)
+        places.append(rig.run().place.removeprefix("d/"))
+        rig.run()  # nothing new: no files, and none to count
+    rig.change(keep=1)
+    rig.add(one, 1)
+    assert rig.names() == sorted(places)
+    newest = rig.run()
+    assert rig.names() == [newest.place.removeprefix("d/")]
+
+
+def test_what_a_failed_run_could_not_take_along_is_removed_later(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.make()
+    one = rig.session()
+    rig.add(one, 10)
+    with monkeypatch.context() as patched:
+        patched.setattr(export_runs.export_files, "verify", lambda *_: 1 / 0)
+        patched.setattr(export_places.shutil, "rmtree", broken)
+        for _ in "ab":
+            assert rig.run().state is RunState.FAILED
+    assert [name.startswith(".") for name in rig.names()] == [True, True]
+    run = rig.run()
+    assert rig.names() == [run.place.removeprefix("d/")]
+
+
+def broken(*_: object) -> None:
+    raise OSError(5, "Input/output error")
 
 
 def test_a_destination_outside_is_refused(rig: Rig, tmp_path: Path) -> None:

@@ -147,6 +147,22 @@ def test_runs_are_paged_newest_first_and_the_oldest_forgotten(store: Store) -> N
     assert KEPT_RUNS > 100
 
 
+@pytest.mark.parametrize("keep", [0, 1])
+def test_the_oldest_runs_are_forgotten_but_none_with_files_to_remove(
+    store: Store, monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
+    monkeypatch.setattr("igdash.store.schedules.KEPT_RUNS", 6)
+    monkeypatch.setattr("igdash.store.schedules._SPARE", 1)
+    order(store, Deed.CREATE, spec=replace(SPEC, keep=keep))
+    for number in range(20):
+        run = replace(RUN, id=f"r{number}", started=T0 + number)
+        order(store, Deed.BEGIN, run=run)
+        ended = done(run) if number % 5 == 0 else replace(done(run), rows=0, files=())
+        order(store, Deed.FINISH, run=ended)
+    kept = [int(run.id[1:]) for run in store.reader.schedules.runs("s1").runs]
+    assert kept == [19, 18, 17, 16, 15, 14, *([10] if keep else [])]
+
+
 def test_one_holder_of_a_lock_at_a_time(store: Store, tmp_path: Path) -> None:
     first = lock_run(store.url, tmp_path, "s1")
     assert first is not None

@@ -59,7 +59,7 @@
       field(form, "when.every", "Every … minutes", input(when.every ? String(+(when.every / 60).toFixed(3)) : "60", { inputmode: "decimal" })),
       field(form, "when.zone", "Time zone", input(when.zone, { list: zone })), cronList, zoneList,
       el("h3", {}, "Files"),
-      field(form, "format", "Format", select(s.format, all.formats.map((f) => [f, { jsonl: "JSONL", "jsonl.gz": "JSONL, gzipped", csv: "CSV", parquet: "Parquet" }[f] || f]))),
+      field(form, "format", "Format", select(s.format, all.formats.map((f) => [f, { jsonl: "JSONL", "jsonl.gz": "JSONL, gzipped", "jsonl.zst": "JSONL, zstd", csv: "CSV", parquet: "Parquet" }[f] || f]))),
       field(form, "keep", "Keep the files of so many runs", input(String(s.keep), { inputmode: "numeric" }), { help: "0: of all." }),
       field(form, "destination", "Folder", input(s.destination, { placeholder: "named after the schedule" }), { wide: true, help: `Below ${all.folder}${where}.` }),
     ];
