@@ -31,6 +31,11 @@ _UPSERTS: Final = {
         3,
         _SPAN_UPDATE,
     ),
+    "activity_origin_sec": (
+        ("session_id", "sec", "origin_id", "n", "first_seq", "last_seq"),
+        3,
+        _SPAN_UPDATE,
+    ),
     "session_origin": (("session_id", "origin_id", "n"), 2, "n = {table}.n + excluded.n"),
 }
 
@@ -52,6 +57,7 @@ def write(bulk: Bulk, conn: Connection, rollup: Rollup) -> None:
     bulk.events(conn, rollup.events)
     bulk.upsert(conn, "activity", _flat(rollup.activity))
     bulk.upsert(conn, "activity_origin", _flat(rollup.activity_origin))
+    bulk.upsert(conn, "activity_origin_sec", _flat(rollup.activity_origin_sec))
     totals = rollup.session_origin()
     bulk.upsert(conn, "session_origin", [(*key, n) for key, n in totals.items()])
 

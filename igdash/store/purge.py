@@ -12,6 +12,7 @@ from sqlalchemy import Column, Connection, Table, and_, delete, exists, select
 from igdash.store.tables import (
     activity,
     activity_origin,
+    activity_origin_sec,
     events,
     fields,
     logs,
@@ -30,6 +31,7 @@ _SLICED: Final[tuple[tuple[Table, Column[int]], ...]] = (
     (malformed, malformed.c.n),
     (ticks, ticks.c.tick),
     (activity_origin, activity_origin.c.minute),
+    (activity_origin_sec, activity_origin_sec.c.sec),
     (activity, activity.c.sec),
     (losses, losses.c.sec),
     (logs, logs.c.n),

@@ -28,6 +28,7 @@ class Rollup:
     events: list[EventRow] = field(default_factory=list)
     activity: dict[tuple[int, int], Span] = field(default_factory=dict)
     activity_origin: dict[tuple[int, int, int], Span] = field(default_factory=dict)
+    activity_origin_sec: dict[tuple[int, int, int], Span] = field(default_factory=dict)
 
     def add(
         self, session: int, last_seq: int, events: Sequence[NewEvent], ids: Mapping[int, int]
@@ -56,6 +57,7 @@ class Rollup:
         for (second, origin), (n, first, last) in spans.items():
             _grow(self.activity, (session, second), (n, first, last))
             _grow(self.activity_origin, (session, second // 60, origin), (n, first, last))
+            _grow(self.activity_origin_sec, (session, second, origin), (n, first, last))
 
     def session_origin(self) -> dict[tuple[int, int], int]:
         """Return events per session and origin."""

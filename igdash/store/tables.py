@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -142,9 +143,30 @@ events: Final = Table(
     Column("ts", BigInteger, nullable=False),
     Column("origin_id", Integer, nullable=False),
     Column("payload", Text, nullable=False),
-    UniqueConstraint("session_id", "seq", name="uq_events_session_seq"),
+    Index(
+        "ix_events_walk",
+        "session_id",
+        "seq",
+        "origin_id",
+        "ts",
+        unique=True,
+        info={"dialect": "sqlite"},
+    ).ddl_if(dialect="sqlite"),
+    Index(
+        "uq_events_session_seq",
+        "session_id",
+        "seq",
+        unique=True,
+        postgresql_include=["origin_id", "ts"],
+        info={"dialect": "postgresql"},
+    ).ddl_if(dialect="postgresql"),
 )
-"""The history. A plain rowid table on SQLite: a clustered key costs a quarter of the rate."""
+"""The history. A plain rowid table on SQLite: a clustered key costs a quarter of the rate.
+
+Its one index carries origin and time along, so that what these decide is read from it alone: a
+tenth of the work of visiting the rows. SQLite has no included columns; there they are part of the
+key, and that no seq is there twice is kept by the writer's counters alone.
+"""
 
 ticks: Final = Table(
     "ticks",
@@ -182,6 +204,21 @@ activity_origin: Final = Table(
     Column("last_seq", BigInteger, nullable=False),
     PrimaryKeyConstraint("session_id", "minute", "origin_id", name="pk_activity_origin"),
 )
+
+activity_origin_sec: Final = Table(
+    "activity_origin_sec",
+    metadata,
+    Column("session_id", Integer, nullable=False),
+    Column("sec", BigInteger, nullable=False),
+    Column("origin_id", Integer, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    PrimaryKeyConstraint("session_id", "sec", "origin_id", name="pk_activity_origin_sec"),
+    sqlite_with_rowid=False,
+)
+"""The same per second, for bars of seconds and the edges of minutes. Clustered on SQLite: rows are
+small and come in the order of the key, so a rowid and its index would double them."""
 
 session_origin: Final = Table(
     "session_origin",

@@ -21,6 +21,7 @@ PER_SESSION = (
     "ticks",
     "activity",
     "activity_origin",
+    "activity_origin_sec",
     "session_origin",
     "session_fields",
     "losses",
@@ -58,7 +59,7 @@ def test_counters_and_rollups_equal_the_rows(store: Store) -> None:
         )
     assert check(store.url) == []
     rows = store.sql("SELECT session_id, count(*), max(seq) FROM events GROUP BY 1 ORDER BY 1")
-    for table in ("activity", "activity_origin", "session_origin"):
+    for table in ("activity", "activity_origin", "activity_origin_sec", "session_origin"):
         summed = store.sql(f"SELECT session_id, sum(n) FROM {table} GROUP BY 1 ORDER BY 1")
         assert [(s, int(n)) for s, n in summed] == [(s, n) for s, n, _ in rows]
     spans = store.sql(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -67,8 +68,15 @@ def test_models_and_migrations_are_the_same(empty: str) -> None:
     upgrade(empty)
     engine = writer_engine(empty)
     with engine.connect() as conn:
+        dialect = conn.dialect.name
+
+        def here(item: Any, _name: object, _kind: str, _reflected: bool, _other: object) -> bool:
+            """Leave out what is only for the other database."""
+            return bool(item.info.get("dialect", dialect) == dialect)
+
         context = MigrationContext.configure(
-            conn, opts={"compare_type": True, "compare_server_default": True}
+            conn,
+            opts={"compare_type": True, "compare_server_default": True, "include_object": here},
         )
         assert compare_metadata(context, metadata) == []
     engine.dispose()
@@ -85,8 +93,9 @@ def test_up_from_each_step_with_data(empty: str, base: str) -> None:
         " info, last_seq, event_count, received) VALUES ('old', 'trace_tcp', 'e', 'running', 5, '{}',"
         " '{\"seconds\":null,\"events\":null}', '[]', '{}', 1, 1, 1)",
         "INSERT INTO origins (hash, node) VALUES ('x', 'n')",
-        "INSERT INTO events (session_id, seq, ts, origin_id, payload) VALUES (1, 1, 7, 1, '{\"a\":1}')",
-        "INSERT INTO activity (session_id, sec, n, first_seq, last_seq) VALUES (1, 0, 1, 1, 1)",
+        "INSERT INTO events (session_id, seq, ts, origin_id, payload) VALUES (1, 1, -7, 1, '{\"a\":1}')",
+        *(["INSERT INTO activity_origin_sec VALUES (1, -1, 1, 1, 1, 1)"] if base >= "0007" else []),
+        "INSERT INTO activity (session_id, sec, n, first_seq, last_seq) VALUES (1, -1, 1, 1, 1)",
     )
     if base != BASES[-1]:
         with pytest.raises(StoreRefused, match=f"older schema {base}.*db upgrade"):
@@ -96,6 +105,9 @@ def test_up_from_each_step_with_data(empty: str, base: str) -> None:
     upgrade(empty)
     assert check(empty) == []
     store = Store(empty, "")
+    assert [tuple(row) for row in store.sql("SELECT * FROM activity_origin_sec")] == [
+        (1, -1, 1, 1, 1, 1)
+    ]
     [old] = store.writer.unfinished()
     store.add(old.session.id, event())
     page = store.reader.events.page(old.session.id, EventRange())

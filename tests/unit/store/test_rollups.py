@@ -32,6 +32,8 @@ def test_rollups_count_each_row_once_and_span_them_all(
     minutes = Counter((s, ts // NS // 60, origin) for s, _, ts, origin, _ in rows)
     assert {key: span[0] for key, span in rollup.activity.items()} == seconds
     assert {key: span[0] for key, span in rollup.activity_origin.items()} == minutes
+    each = Counter((s, ts // NS, origin) for s, _, ts, origin, _ in rows)
+    assert {key: span[0] for key, span in rollup.activity_origin_sec.items()} == each
     assert rollup.session_origin() == Counter((s, origin) for s, _, _, origin, _ in rows)
     for (session, second), (_, first, final) in rollup.activity.items():
         seqs = [r[1] for r in rows if r[0] == session and r[2] // NS == second]
