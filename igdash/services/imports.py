@@ -226,7 +226,7 @@ class Imports:
             **capture.info,
         }
         if not (job.request.gadget or capture.gadget):
-            info["gadget"] = "told from its fields" if gadget != UNKNOWN else "could not be told"
+            info["gadget told by"] = "its fields" if gadget != UNKNOWN else "nobody"
         spec = SessionSpec(
             gadget=gadget,
             environment=IMPORT,

@@ -28,7 +28,7 @@ NEWEST: Final = 100
 """Events shown when none are chosen."""
 MOST_EVENTS: Final = 500
 MOST_FIELDS: Final = 8
-MOST_COLUMNS: Final = 6
+MOST_COLUMNS: Final = 7
 TOP: Final = 10
 BUCKETS: Final = 120
 MOST_LOSSES: Final = 1_000
@@ -37,8 +37,13 @@ SECONDS: Final = 10.0
 """How long one figure may be looked for; what it covers is said beside it."""
 
 _WHERE: Final = ("k8s.namespace", "k8s.podName", "k8s.node", "proc.comm", "comm")
-_NEVER: Final = frozenset({"timestamp", "syscall_raw"})
+_SAID: Final = frozenset({"k8s.node", "k8s.containerName"})
+"""Beside the event's node and its pod they say nothing new."""
+_NEVER: Final = frozenset({"timestamp", "bytes", "duration"})
+_NUMBERS: Final = frozenset({"pid", "tid", "ppid", "fd"})
 _DULL: Final = ("timestamp", "mntns", "netns", "inode", "container_id", "containerId")
+ENDPOINT: Final = "l4endpoint"
+"""Template of a group of address, port and more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,19 +150,25 @@ class Reports:
 
 def main_fields(schema: Sequence[DataSource]) -> list[str]:
     """Return the paths whose most frequent values tell most: where, who, then the gadget's own."""
-    shown = _columns(schema, most=1_000)
-    names = [one.name for one in shown]
+    names: list[str] = []
+    for one in _columns(schema, most=1_000):
+        if one.template == ENDPOINT:
+            names += [f"{one.name}.addr", f"{one.name}.port"]
+        elif one.template not in _NEVER and not _is_dull(one.name):
+            names.append(one.name)
     first = [name for name in _WHERE if name in names]
-    own = [
-        one.name
-        for one in shown
-        if one.name not in first and one.template not in _NEVER and not _is_dull(one.name)
-    ]
+    # Other ends of connections tell more than one's own.
+    own = sorted((name for name in names if name not in first), key=_rank)
     return [*first, *own][:MOST_FIELDS]
 
 
+def _rank(name: str) -> int:
+    return 2 if name.startswith("src.") else 1 if name.startswith(("k8s.", "proc.")) else 0
+
+
 def _is_dull(name: str) -> bool:
-    return any(word in name for word in _DULL)
+    last = name.rsplit(".", 1)[-1]
+    return last in _NUMBERS or any(word in name for word in _DULL)
 
 
 def _columns(schema: Sequence[DataSource], most: int = MOST_COLUMNS) -> list[Field]:
@@ -170,4 +181,7 @@ def _columns(schema: Sequence[DataSource], most: int = MOST_COLUMNS) -> list[Fie
     ]
     groups = {name[:i] for name in (f.name for f in fields) for i, c in enumerate(name) if c == "."}
     unique = {one.name: one for one in fields if one.name not in groups}
-    return list(unique.values())[:most]
+    if most >= len(unique):
+        return list(unique.values())
+    told = [one for one in unique.values() if one.name not in _SAID and not _is_dull(one.name)]
+    return told[:most]

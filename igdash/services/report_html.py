@@ -314,6 +314,8 @@ def _at(value: Any, path: str) -> str:
         value = value.get(part) if isinstance(value, dict) else None
     if value is None:
         return ""
+    if isinstance(value, dict) and "addr" in value and "port" in value:
+        return f"{value['addr']}:{value['port']}"
     return value if isinstance(value, str) else compact(value)
 
 

@@ -164,7 +164,7 @@ def test_an_imported_session_tells_where_it_comes_from(rig: ImportRig) -> None:
     assert session.info["format"] == "capture"
     assert session.info["lines"] == "774"
     assert len(session.info["sha256"]) == 64
-    assert session.info["gadget"] == "told from its fields"
+    assert session.info["gadget told by"] == "its fields"
     assert rig.reader.sessions.schema(session.id)
     assert session.reason == "imported"
 

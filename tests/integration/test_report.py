@@ -102,6 +102,7 @@ def test_a_report_says_what_ran_and_what_came(rig: ImportRig) -> None:
     for part in ("Shop at noon", "trace_tcp", session.id, "774", "Most frequent values"):
         assert part in words
     assert "production" in words
+    assert {"dst.addr", "dst.port", "k8s.podName", "proc.comm", "type"} <= set(found.words)
     assert "None are known to be lost" in words
     assert "Newest 100 events" in words
     assert page.count("<details>") == 100
