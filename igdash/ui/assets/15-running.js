@@ -90,11 +90,12 @@
   /** Whether events still arrive, so that a stop should ask once. */
   running.flows = flows;
 
-  /** Ask the server to stop a session; says so when that fails. Answers whether it was accepted. */
-  running.stop = async (id) => {
+  /** Ask the server to stop a session; says so when that fails. `keep` leaves its headless instance
+      running. Answers whether it was accepted. */
+  running.stop = async (id, keep = false) => {
     const session = byId.get(id);
     try {
-      await ig.api(`/api/sessions/${encodeURIComponent(id)}/stop`, { method: "POST" });
+      await ig.api(`/api/sessions/${encodeURIComponent(id)}/stop${keep ? "?keep=true" : ""}`, { method: "POST" });
       if (session) { session.state = "stopping"; tell(tickListeners); }
       return true;
     } catch (error) {

@@ -40,18 +40,20 @@
     const stop = el("button", { class: "btn s danger", type: "button", "aria-label": "Stop " + label }, "Stop");
     const lost = el("span", { class: "run-lost", hidden: true }), rate = el("span", { class: "run-rate" });
     const row = el("div", { class: "run-a" }, view, stop, lost, rate);
-    const really = async () => {
+    const really = async (keep) => {
       stop.classList.add("busy");
-      if (!(await ig.running.stop(s.id))) stop.classList.remove("busy");
+      if (!(await ig.running.stop(s.id, keep))) stop.classList.remove("busy");
     };
     const ask = () => {
       let timer = 0;
       const back = (focus) => { clearTimeout(timer); row.classList.remove("asking"); box.remove(); if (focus) stop.focus(); };
-      const yes = el("button", { class: "btn s danger fill", type: "button", on: { click: () => { back(true); really(); } } }, "Stop now");
-      const no = el("button", { class: "btn s", type: "button", on: { click: () => back(true) } }, "Keep");
-      const box = el("div", { class: "run-ask", role: "group", "aria-label": "Stop while events still arrive?",
+      const choice = (words, title, css, keep) => el("button", { class: ["btn s", css], type: "button", title, on: { click: () => { back(true); really(keep); } } }, words);
+      const yes = s.headless ? choice("Remove it", "Stop, and remove the instance from the nodes", "danger fill", false) : choice("Stop now", null, "danger fill", false);
+      const leave = s.headless ? choice("Leave running", "Stop, and leave the instance running on the nodes", "", true) : null;
+      const no = el("button", { class: ["btn s", leave && "ghost icon"], type: "button", "aria-label": leave ? "Do not stop" : null, on: { click: () => back(true) } }, leave ? icon("close") : "Keep");
+      const box = el("div", { class: "run-ask", role: "group", "aria-label": s.headless ? "Stop: what of the instance on the nodes?" : "Stop while events still arrive?",
         on: { keydown: (e) => { if (e.key === "Escape") { e.stopPropagation(); back(true); } } } },
-        el("span", {}, "Really stop?"), yes, no);
+        s.headless ? null : el("span", {}, "Really stop?"), yes, leave, no);
       const later = () => { clearTimeout(timer); timer = setTimeout(() => back(box.contains(document.activeElement)), ASK_MS); };
       row.classList.add("asking");
       row.append(box);
@@ -59,7 +61,7 @@
       later();
       yes.focus();
     };
-    stop.addEventListener("click", () => (ig.running.flows(s) ? ask() : really()));
+    stop.addEventListener("click", () => (s.headless || ig.running.flows(s) ? ask() : really(false)));
     return { row, stop, lost, rate };
   };
 

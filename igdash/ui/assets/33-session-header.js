@@ -10,7 +10,8 @@
   const STATES = { starting: 'starting', running: 'running', stopping: 'stopping', stopped: 'stopped', interrupted: 'interrupted', failed: 'failed' };
   const FORMATS = [['JSONL', 'format=jsonl', 'one event per line, with seq, time and node'],
     ['JSONL as ig prints it', 'format=jsonl&plain=true', 'only the gadget’s own lines'],
-    ['CSV', 'format=csv', 'flattened columns for spreadsheets']];
+    ['CSV', 'format=csv', 'flattened columns for spreadsheets'],
+    ['Report', 'format=html', 'one page to read and print, without network']];
   let ui = null, clock = 0, asking = 0;
 
   /* ---------------------------------------------------------------- parts */
@@ -30,10 +31,7 @@
     };
     const stop = el('button', { class: 'btn danger', type: 'button', id: 'session-stop', on: { click: () => askStop() } }, ig.icon('stop'), 'Stop');
     const again = el('button', { class: 'btn primary', type: 'button', id: 'session-again', hidden: true, on: { click: runAgain } }, ig.icon('refresh'), 'Run again');
-    const sure = el('span', { class: 's-sure', hidden: true, role: 'group', 'aria-label': 'Stop this session?' },
-      el('span', {}, 'Stop collecting?'),
-      el('button', { class: 'btn danger fill', type: 'button', on: { click: stopNow } }, 'Stop now'),
-      el('button', { class: 'btn', type: 'button', on: { click: () => settle() } }, 'Keep running'));
+    const sure = el('span', { class: 's-sure', hidden: true, role: 'group', 'aria-label': 'Stop this session?' });
     const exporting = menu(el('button', { class: 'btn', type: 'button', id: 'session-export' }, ig.icon('download'), 'Export', ig.icon('down')), exports);
     const more = menu(el('button', { class: 'btn icon', type: 'button', id: 'session-more', 'aria-label': 'More' }, ig.icon('more')), () => [
       el('button', { type: 'button', class: 't-err', on: { click: remove } }, ig.icon('trash'), 'Delete session…')]);
@@ -93,11 +91,22 @@
     return core.session && core.session.state === 'running' && Number(core.session.rate) > 0;
   }
 
+  /* A headless session has two ways to end, whether events flow or not. */
+  function choices() {
+    const choice = (words, css, run) => el('button', { class: ['btn', css], type: 'button', on: { click: run } }, words);
+    if (!core.session.headless) {
+      return [el('span', {}, 'Stop collecting?'), choice('Stop now', 'danger fill', () => stopNow()), choice('Keep running', '', settle)];
+    }
+    return [el('span', {}, 'Stop, and'), choice('Remove the instance', 'danger fill', () => stopNow()),
+      choice('Leave it running', '', () => stopNow(true)), choice('Cancel', 'ghost', settle)];
+  }
+
   function askStop() {
-    if (!flowing()) {
+    if (!flowing() && !(core.session && core.session.headless)) {
       stopNow();
       return;
     }
+    ui.sure.replaceChildren(...choices());
     ui.sure.hidden = false;
     ui.stop.hidden = true;
     ui.sure.querySelector('button').focus();
@@ -110,12 +119,12 @@
     paintActions();
   }
 
-  async function stopNow() {
+  async function stopNow(keep = false) {
     const id = core.id;
     settle();
     ui.stop.classList.add('busy');
     try {
-      await ig.api('/api/sessions/' + encodeURIComponent(id) + '/stop', { method: 'POST' });
+      await ig.api('/api/sessions/' + encodeURIComponent(id) + '/stop' + (keep ? '?keep=true' : ''), { method: 'POST' });
       if (core.id === id) core.refresh();
     } catch (error) {
       ig.toast('Could not stop: ' + error.message, 'err');
@@ -140,7 +149,8 @@
     const session = core.session, id = core.id;
     if (!session) return;
     const running = core.ended() ? '' : 'It is still collecting and will be stopped. ';
-    const yes = await ig.confirm(running + 'Its ' + ig.fmt.count(session.events) + ' events are deleted for good.', { title: 'Delete this session?', action: 'Delete' });
+    const instance = session.headless ? 'Its headless instance is removed, also one that was left running. ' : '';
+    const yes = await ig.confirm(running + instance + 'Its ' + ig.fmt.count(session.events) + ' events are deleted for good.', { title: 'Delete this session?', action: 'Delete' });
     if (!yes) return;
     try {
       await ig.api('/api/sessions/' + encodeURIComponent(id), { method: 'DELETE' });
@@ -159,6 +169,7 @@
     ig.setText(ig.$('session-target'), ig.target(session.target));
     const copy = el('button', { class: 's-id', type: 'button', title: 'Copy the session’s id', on: { click: () => view.copy(session.id, 'Session id') } }, session.id.slice(0, 8), ig.icon('copy'));
     const parts = [session.gadget, session.environment, ...ig.targetRest(session.target)];
+    if (session.headless || session.instance) parts.push('headless instance');
     if (session.started || session.created) parts.push('started ' + ig.fmt.datetime(session.started || session.created));
     ui.sub.replaceChildren('session ', copy, ...parts.flatMap((part) => [' · ', part]));
     if (session.name) ui.sub.prepend(el('span', { class: 's-name' }, session.name), ' · ');
@@ -205,7 +216,7 @@
   function paintActions() {
     const session = core.session;
     const ended = core.ended();
-    ui.again.hidden = !session || !ended;
+    ui.again.hidden = !session || !ended || session.environment === 'import';
     ui.stop.hidden = !session || ended || !ui.sure.hidden;
     ui.stop.disabled = Boolean(session && session.state === 'stopping');
     if (ended) ui.sure.hidden = true;

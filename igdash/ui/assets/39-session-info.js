@@ -30,6 +30,16 @@
     return parts.join(' or ') || 'when somebody stops it';
   }
 
+  /* The gadget that runs by itself: this session's own, or somebody else's that it reads. */
+  function instance(session, info) {
+    if (session.instance) return [['Id', copied(session.instance, 'Instance id')], ['Made by', 'somebody else; this session only reads it'], ['At the stop', 'goes on running']];
+    if (!session.headless) return [];
+    const kept = info.kept === 'true';
+    return [['Name', copied('igdash-' + session.id, 'Instance name')], ['Made by', 'this session'],
+      ['At the stop', kept ? 'was left running' : core.ended() ? 'was removed' : 'is removed, unless you leave it running'],
+      ['On the nodes', kept ? el('a', { class: 't-accent', href: '/environments' }, 'see the environment’s instances') : null]];
+  }
+
   function paint() {
     const session = core.session;
     if (!session || core.tab !== 'info') return;
@@ -39,11 +49,12 @@
     const command = line === '' ? null : el('section', { class: 's-facts s-wide card' }, el('h2', {}, 'Command'),
       el('pre', { class: 's-command', tabindex: '0', 'aria-label': 'Command line' }, line), el('button', { class: 'btn s', type: 'button', on: { click: () => view.copy(line, 'Command line') } }, ig.icon('copy'), 'Copy'));
     const when = (moment) => (moment ? el('span', { title: moment }, ig.fmt.exactTime(moment)) : null);
-    const info = Object.entries(session.info || {});
+    const info = Object.entries(session.info || {}).filter(([name]) => name !== 'kept');
     const params = Object.entries(session.params || {});
     ig.$('session-info').replaceChildren(el('div', { class: 's-info' }, ...[
       section('Session', [['Id', copied(session.id, 'Session id')], ['Name', session.name], ['Gadget', session.gadget + ' (' + gadget.title + ')'], ['State', session.state], ['Reason', session.reason], ['Ends', stopAfter(session.stop_after)]]),
       section('Target', [...target(session.target || {}), ['Environment', session.environment], ['Nodes', nodes.expected > 0 ? nodes.connected + ' of ' + nodes.expected + ' connected' : null]]),
+      section('Headless instance', instance(session, session.info || {})),
       section('Times', [['Created', when(session.created)], ['Started', when(session.started)], ['First event', when(session.first_event)], ['Newest event', when(session.last_event)], ['Stopped', when(session.stopped)]]),
       section('Counts', [['Events stored', ig.fmt.count(session.events)], ['Events received', ig.fmt.count(session.received)], ['Lost', ig.fmt.count(session.lost)], ['Malformed lines', ig.fmt.count(session.malformed)], ['Log lines', ig.fmt.count(session.logs)],
         ['Ticks', core.isArray() ? ig.fmt.count(session.ticks) : null], ['Payload', ig.fmt.bytes(session.bytes) + ' (' + ig.fmt.count(session.bytes) + ' bytes)']]),

@@ -104,10 +104,10 @@
     if (refocus) last.button.focus();
   }
 
-  function download(session, format) {
+  function download(session, format, label) {
     const href = path(session, '/export?format=' + format);
     return ig.el('a', { role: 'menuitem', tabindex: '-1', href: href, download: '' },
-      'Export ' + format.toUpperCase());
+      label);
   }
 
   function entry(label, run, cls) {
@@ -144,9 +144,10 @@
     close(false);
     if (again) return;
     const items = [
-      entry('Run again with changes…', () => run('change')),
-      download(session, 'jsonl'),
-      download(session, 'csv'),
+      ...(session.environment === 'import' ? [] : [entry('Run again with changes…', () => run('change'))]),
+      download(session, 'jsonl', 'Export JSONL'),
+      download(session, 'csv', 'Export CSV'),
+      download(session, 'html', 'Export a report'),
       entry('Copy id', () => run('copy')),
       entry('Delete…', () => run('delete'), 'danger'),
     ];

@@ -54,7 +54,7 @@
      (a gadget that looks at whole machines). */
   function defaults(environment, usual) {
     return { environment: environment, name: '', scope: usual ? 'others' : 'all', namespace: '',
-      pod: '', container: '', node: '', selector: '', duration: '', events: '', params: {} };
+      pod: '', container: '', node: '', selector: '', duration: '', events: '', headless: 'false', params: {} };
   }
 
   function namespaceOf(values, usual) {
@@ -71,7 +71,7 @@
   /* Values from the address bar; what it does not say is as in an untouched form. */
   function fromParams(params, environment, usual) {
     const values = defaults(environment, usual);
-    for (const field of ['name', 'duration', 'events', ...TARGET]) {
+    for (const field of ['name', 'duration', 'events', 'headless', ...TARGET]) {
       if (params.has(field)) values[field] = params.get(field);
     }
     if (params.has('namespace')) setNamespace(values, params.get('namespace'), usual);
@@ -86,7 +86,7 @@
   function toParams(values, first, usual) {
     const plain = defaults(first, usual);
     const out = {};
-    for (const field of ['environment', 'name', 'duration', 'events', ...TARGET]) {
+    for (const field of ['environment', 'name', 'duration', 'events', 'headless', ...TARGET]) {
       if (values[field] !== plain[field]) out[field] = values[field];
     }
     if (values.scope !== plain.scope) out.namespace = namespaceOf(values, usual);
@@ -117,6 +117,7 @@
     for (const field of TARGET) if (values[field].trim()) target[field] = values[field].trim();
     const body = { gadget: gadget, environment: values.environment, target: target,
       params: Object.assign({}, values.params), stop_after: stopAfter(values, problems) };
+    if (values.headless === 'true') body.headless = true;
     if (values.name.trim()) body.name = values.name.trim();
     return { body: body, problems: problems };
   }
@@ -132,6 +133,7 @@
     const stop = session.stop_after || {};
     if (stop.seconds) params.set('duration', durationText(stop.seconds));
     if (stop.events) params.set('events', String(stop.events));
+    if (session.headless) params.set('headless', 'true');
     return '/start/' + encodeURIComponent(session.gadget) + '?' + params;
   }
 

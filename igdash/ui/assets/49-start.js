@@ -181,7 +181,19 @@
           notes: ['A duration: 10m, 90s, 1h30m. Empty: until stopped.'] }),
         text('stop_after.events', 'After events', { mono: true, numeric: true, placeholder: 'never',
           notes: ['A number of events. Empty: until stopped.'] })));
-    return [where, params, stop];
+    return [where, params, stop, away(made)];
+  }
+
+  /* Only where gadgets can run by themselves. One that is asked for where they cannot stays in sight,
+     with what is wrong about it. */
+  function away(made) {
+    made.away = section('While igdash is away',
+      add(made, ig.startFields.toggle('headless',
+        'Keep running on the nodes while igdash is away (headless instance)',
+        { cls: 'switch start-away', notes: ['Made in the environment, where it also survives a restart of ' +
+          'igdash: of what happens meanwhile the last 1,024 events of each node are stored, a loss ' +
+          'record tells of more. Stop removes it, or leaves it running if you say so.'] })));
+    return made.away;
   }
 
   function targets(made, text, suggest) {
@@ -279,6 +291,7 @@
     made.health.classList.toggle('down', environment.health === 'down');
     const node = made.fields.get('target.node'); // one machine has nothing to choose from
     node.node.hidden = ['ig', 'ig-daemon'].includes(environment.kind) && node.get() === '';
+    made.away.hidden = !environment.headless && made.fields.get('headless').get() === 'false';
     made.namespaces.usual(made.usual(), made.touched.has('scope'));
   }
 
@@ -286,7 +299,7 @@
 
   const PLAIN = { environment: 'environment', name: 'name', pod: 'target.pod',
     container: 'target.container', node: 'target.node', selector: 'target.selector',
-    duration: 'stop_after.seconds', events: 'stop_after.events' };
+    duration: 'stop_after.seconds', events: 'stop_after.events', headless: 'headless' };
 
   function read(made) {
     const values = made.namespaces.get();

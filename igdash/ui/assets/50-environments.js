@@ -67,7 +67,7 @@
       el("div", { class: "envs-top" }, el("span", { class: ["dot", css], role: "img", "aria-label": words, title: words }),
         el("div", {}, el("h2", {}, e.name, el("span", { class: "pill" }, ig.environments.kind(e.kind)), e.health === "up" ? null : el("span", { class: ["pill", e.health === "down" && "t-err"] }, words)),
           e.place ? el("div", { class: "envs-place" }, e.place) : null), test),
-      why(e), facts(e, sessions), rights(e), nodeList(e), asked);
+      why(e), facts(e, sessions), rights(e), nodeList(e), e.headless ? ig.environmentInstances(e.name) : null, asked);
     return { node: card, test, asked, sessions, text: "", e };
   };
 
@@ -97,15 +97,16 @@
       const { next_try: _, suggestions: __, ...shown } = e;
       const text = JSON.stringify(shown), old = cards.get(e.name);
       if (old && old.text === text) { old.e = e; continue; }
+      const focused = document.activeElement;
+      const inside = old && old.node.contains(focused);
       const made = build(e);
       made.text = text;
       if (old) {
         made.asked.textContent = old.asked.textContent;
         made.asked.hidden = old.asked.hidden;
         if (old.test.classList.contains("busy")) made.test.classList.add("busy");
-        const focused = old.node.contains(document.activeElement);
         old.node.replaceWith(made.node);
-        if (focused) made.test.focus();
+        if (inside) (made.node.contains(focused) ? focused : made.test).focus({ preventScroll: true });
       }
       cards.set(e.name, made);
     }
