@@ -24,7 +24,7 @@ from igdash.domain.control import Advance, CollectorStats, Description
 from igdash.domain.environments import Environment, EnvironmentKind, EnvironmentStatus, Health
 from igdash.domain.errors import CollectorUnavailable, InvalidSpec, SessionNotFound, WrongState
 from igdash.domain.events import Decoded, NewEvent, NewTick, Origin
-from igdash.domain.imports import ImportFormat, ImportRequest, ImportState, ImportStatus
+from igdash.domain.imports import IMPORT, ImportFormat, ImportRequest, ImportState, ImportStatus
 from igdash.domain.instances import Instance
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeState, NodeStatus
@@ -152,13 +152,19 @@ class FakeControl:
         return self.found
 
     def import_file(self, request: ImportRequest) -> ImportStatus:
-        """Take any file that begins with `{`: no session comes of it."""
+        """Take any file that begins with `{`: of its lines one ended session is made."""
         self._check()
         data = Path(request.path).read_bytes()
         if not data.startswith(b"{"):
             raise InvalidSpec({"file": "is not JSON lines"})
         if request.temporary:
             Path(request.path).unlink()
+        spec = SessionSpec(
+            gadget=request.gadget or "trace_tcp", environment=IMPORT, name=request.name
+        )
+        session = self.start(spec).id
+        self.add(session, [line for line in data.decode().splitlines() if line[-1:] == "}"])
+        self.end(session, SessionState.STOPPED, "imported")
         status = ImportStatus(
             id=secrets.token_hex(4),
             file=request.file,
@@ -166,7 +172,7 @@ class FakeControl:
             size=len(data),
             read=len(data),
             lines=data.count(b"\n"),
-            sessions=(),
+            sessions=(session,),
             state=ImportState.DONE,
             started=now_ns(),
             finished=now_ns(),

@@ -145,7 +145,9 @@
     if (row.actionsFor === kind) return;
     row.actionsFor = kind;
     const name = describe(session);
-    const second = ended(session)
+    const second = ended(session) && session.environment === 'import'
+      ? ig.el('span', { class: 'imp-mark' }, 'Imported')
+      : ended(session)
       ? button('Run again', 'btn s', 'Run again: ' + name, 'again')
       : button('Stop', 'btn s danger', 'Stop ' + name, 'stop');
     if (session.state === 'stopping') {

@@ -47,6 +47,7 @@
     const parts = makeTable(select);
     const summary = ig.el('div', { class: 'muted sess-summary', id: 'sessions-summary' });
     const create = ig.el('a', { class: 'btn primary', href: '/gadgets' }, ig.icon('plus'), 'New session');
+    const imports = ig.sessionsImport.make(root, () => refresh(true));
     const problem = ig.el('div', { class: 'banner err sess-problem', role: 'alert', hidden: true });
     const empty = ig.el('div', { class: 'empty sess-empty', hidden: true });
     const sentinel = ig.el('div', { class: 'sess-more', 'aria-hidden': 'true' });
@@ -59,8 +60,9 @@
         ig.el('kbd', {}, 'Enter'), ' view ', ig.el('kbd', {}, 'Space'), ' select'));
     root.replaceChildren(
       ig.el('div', { class: 'head' },
-        ig.el('div', {}, ig.el('h1', {}, 'Sessions'), summary), ig.el('div', { class: 'sp' }), create),
-      toolbar.node, problem, scroll, select.bar, status);
+        ig.el('div', {}, ig.el('h1', {}, 'Sessions'), summary), ig.el('div', { class: 'sp' }),
+        imports.button, create),
+      toolbar.node, imports.box, problem, scroll, select.bar, status);
     ui = Object.assign(parts, { root, select, toolbar, summary, problem, empty, sentinel, scroll,
       shown, renew });
     listen();

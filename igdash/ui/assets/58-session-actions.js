@@ -30,7 +30,8 @@
     offer('Copy a link to this', () => view.copy(location.href, 'The link'), { icon: 'link', words: 'share url address' });
     offer('Export as JSONL', () => download(core.where({ format: 'jsonl' })), { icon: 'download', words: 'download save' });
     offer('Export as CSV', () => download(core.where({ format: 'csv' })), { icon: 'download', words: 'download save spreadsheet' });
+    offer('Export as a report', () => download(core.where({ format: 'html' })), { icon: 'download', words: 'download save html page print' });
     offer('Stop collecting', () => ig.$('session-stop').click(), { icon: 'stop', words: 'end', when: live });
-    offer('Run again', () => ig.$('session-again').click(), { icon: 'play', words: 'restart', when: () => here() && core.ended() });
+    offer('Run again', () => ig.$('session-again').click(), { icon: 'play', words: 'restart', when: () => here() && core.ended() && core.session.environment !== 'import' });
   });
 })();
