@@ -25,7 +25,7 @@ from igdash.domain.errors import (
     StoreError,
 )
 from igdash.domain.ports import Control, RunLock, ScheduleReader
-from igdash.domain.schedules import Order, Schedule
+from igdash.domain.schedules import Order, RunState, Schedule
 from igdash.domain.times import now_ns
 from igdash.services.export_runs import Runner, Stopped
 from igdash.services.timetable import next_run
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 LOOK: Final = 1.0
 """Seconds between two looks at the schedules."""
+LEFT: Final = 5.0
+"""Seconds between two looks for runs that another exporter was killed in."""
 PATIENCE: Final = 10.0
 """Seconds until a schedule is looked at again whose run could not even begin."""
 
@@ -67,8 +69,17 @@ class Exporter:
     def run(self) -> None:
         """Take up what was cut short, then run what is due."""
         self._each(lambda _: True)
+        again = time.monotonic() + LEFT
         while not self.stop.wait(LOOK):
             self._each(is_due)
+            if time.monotonic() >= again:
+                self._each(self._is_left)
+                again = time.monotonic() + LEFT
+
+    def _is_left(self, schedule: Schedule) -> bool:
+        """Whether a run stands as running: if nobody has its lock, its process was killed."""
+        newest = self.schedules.runs(schedule.id, limit=1).runs
+        return any(run.state is RunState.RUNNING for run in newest)
 
     def _each(self, wanted: Callable[[Schedule], bool]) -> None:
         try:
@@ -79,12 +90,13 @@ class Exporter:
         for schedule in found:
             if self.stop.is_set():
                 return
-            if wanted(schedule) and self._later.get(schedule.id, 0.0) <= time.monotonic():
-                self._try(schedule)
+            if self._later.get(schedule.id, 0.0) <= time.monotonic():
+                self._try(schedule, wanted)
 
-    def _try(self, schedule: Schedule) -> None:
+    def _try(self, schedule: Schedule, wanted: Callable[[Schedule], bool]) -> None:
         try:
-            self._locked(schedule.id)
+            if wanted(schedule):
+                self._locked(schedule.id)
         except (Stopped, ScheduleNotFound):
             pass  # going down, or deleted meanwhile
         except IgdashError as error:

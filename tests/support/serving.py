@@ -141,6 +141,14 @@ class Serving:
         with urllib.request.urlopen(wanted, timeout=10) as answer:
             return json.load(answer)
 
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """Return the JSON of the answer to another request."""
+        data = b"" if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} if data else {}
+        wanted = urllib.request.Request(self.url + path, data, headers, method=method)
+        with urllib.request.urlopen(wanted, timeout=30) as answer:
+            return json.load(answer)
+
     def answers(self) -> bool:
         """Whether the web process answers."""
         try:
