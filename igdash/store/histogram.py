@@ -30,42 +30,41 @@ def read(
     conn: Connection, session: Any, start: int | None, end: int | None, buckets: int, now: int
 ) -> tuple[Bucket, ...]:
     """Return the bars. Without a bound the session's life is taken, and it takes all events."""
-    born = session.created if session.started is None else session.started
-    low = clamp(born if start is None else start)
-    high = clamp((session.stopped or now) if end is None else end)
-    high = max(high, low + buckets)  # every bar is at least 1 ns wide
-    edges = [low + (high - low) * i // buckets for i in range(buckets + 1)]
-    bars = _Bars(conn, session.id, edges, clamp_low=start is None, clamp_high=end is None)
-    counts, lost = bars.events(), bars.lost()
+    frame = Frame(conn, session, start, end, buckets, now)
+    counts, lost, edges = frame.events(), frame.lost(), frame.edges
     return tuple(
         Bucket(start=edges[i], end=edges[i + 1], events=counts[i], lost=lost[i])
         for i in range(buckets)
     )
 
 
-class _Bars:
+class Frame:
     """One histogram being filled: `edges` has one more entry than there are bars."""
 
     def __init__(
         self,
         conn: Connection,
-        session: int,
-        edges: Sequence[int],
-        *,
-        clamp_low: bool,
-        clamp_high: bool,
+        session: Any,
+        start: int | None,
+        end: int | None,
+        buckets: int,
+        now: int,
     ) -> None:
+        born = session.created if session.started is None else session.started
+        low = clamp(born if start is None else start)
+        high = clamp((session.stopped or now) if end is None else end)
+        high = max(high, low + buckets)  # every bar is at least 1 ns wide
+        self.edges = [low + (high - low) * i // buckets for i in range(buckets + 1)]
         self._conn = conn
-        self._session = session
-        self._edges = edges
-        self._count = len(edges) - 1
-        self._clamp_low = clamp_low
-        self._clamp_high = clamp_high
+        self._session = session.id
+        self._count = buckets
+        self._clamp_low = start is None
+        self._clamp_high = end is None
 
     def events(self) -> list[int]:
         """Return the number of events per bar."""
         bars = [0] * self._count
-        cut = sorted({edge // NS for edge in self._edges if edge % NS})
+        cut = sorted({edge // NS for edge in self.edges if edge % NS})
         for index, n in self._whole(cut):
             bars[min(max(index, 0), self._count - 1)] += n
         for row in self._outside(cut):
@@ -85,7 +84,7 @@ class _Bars:
         return bars
 
     def _bar(self, ts: int) -> int | None:
-        index = bisect_right(self._edges, ts) - 1
+        index = bisect_right(self.edges, ts) - 1
         if index < 0:
             return 0 if self._clamp_low else None
         if index >= self._count:
@@ -98,7 +97,7 @@ class _Bars:
         Such a second's middle is half a second away from any border, so floats are exact enough.
         """
         a = activity.c
-        first, last = self._edges[0], self._edges[-1]
+        first, last = self.edges[0], self.edges[-1]
         scale = self._count * NS / (last - first)
         place = (a.sec - first // NS + (0.5 - first % NS / NS)) * scale
         index = cast(place if self._conn.dialect.name == "sqlite" else func.floor(place), Integer)
@@ -119,9 +118,9 @@ class _Bars:
         a = activity.c
         sides = []
         if self._clamp_low:
-            sides.append((0, a.sec < self._edges[0] // NS))
+            sides.append((0, a.sec < self.edges[0] // NS))
         if self._clamp_high:
-            sides.append((self._count - 1, a.sec >= -(-self._edges[-1] // NS)))
+            sides.append((self._count - 1, a.sec >= -(-self.edges[-1] // NS)))
         found = []
         for bar, side in sides:
             wanted = select(func.coalesce(func.sum(a.n), 0)).where(
@@ -152,9 +151,9 @@ class _Bars:
         """Return the seconds of those ends beyond which events are left out."""
         ends = set()
         if not self._clamp_low:
-            ends.add(self._edges[0] // NS)
+            ends.add(self.edges[0] // NS)
         if not self._clamp_high:
-            ends.add(self._edges[-1] // NS)
+            ends.add(self.edges[-1] // NS)
         return ends
 
     def _by_time(self, bars: list[int], seconds: Sequence[int]) -> None:
@@ -176,7 +175,7 @@ class _Bars:
     def _evenly(self, bars: list[int], row: Any) -> None:
         """Share `n` in proportion to the time each bar has of the second, without a remainder."""
         begin, done = row.sec * NS, 0
-        borders = [edge for edge in self._edges if begin < edge < begin + NS]
+        borders = [edge for edge in self.edges if begin < edge < begin + NS]
         for border in [*borders, begin + NS]:
             upto = row.n * (border - begin) // NS
             index = self._bar(border - 1)

@@ -12,7 +12,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, case
 
 from igdash.domain.filter_match import scalars
-from igdash.domain.queries import Bucket, SplitBucket, SplitHistogram
+from igdash.domain.queries import Scope, SplitBucket, SplitHistogram
+from igdash.store.query.cells import cells
 from igdash.store.query.page import key_of
 from igdash.store.query.scan import Scan
 from igdash.store.query.totals import counted, shown
@@ -35,16 +36,22 @@ class Bars:
         self._events = [0] * self._bars
         self._values: dict[Any, list[int]] = {}
 
-    def fill(self, scan: Scan, split: str) -> None:
-        """Count the events of a scan."""
-        span = self._edges[-1] - self._edges[0]
-        if scan.decided and split not in _BESIDE and span * self._bars < 2**62:
-            self._fill_grouped(scan)
-            return
+    def fill(self, scan: Scan, split: str) -> Scope:
+        """Count the events of a scan; return what was covered."""
+        if scan.decided and split not in _BESIDE:
+            found = cells(scan, self._edges)
+            if found is not None:
+                for (bar, origin), n in found.counts.items():
+                    self._add(bar, found.readings[origin].known, n)
+                return found.scope
+            if (self._edges[-1] - self._edges[0]) * self._bars < 2**62:
+                self._fill_grouped(scan)
+                return scan.scope()
         index = _BESIDE.get(split, 4)
         for hits in scan.hits():
             for hit in hits:
                 self._add(bisect_right(self._edges, hit[1]) - 1, hit[index] if split else None, 1)
+        return scan.scope()
 
     def _fill_grouped(self, scan: Scan) -> None:
         for rows in scan.groups(self._bar_column(), name="bar"):
@@ -83,22 +90,23 @@ class Bars:
         )
         return {_text(shown(key)): counts for key, counts in sums[:NAMED]}
 
-    def answer(self, plain: Sequence[Bucket], scan: Scan) -> SplitHistogram:
-        """Return the bars; `plain` are those without a filter, for their losses."""
+    def answer(self, lost: Sequence[int], scope: Scope) -> SplitHistogram:
+        """Return the bars, with the number of lost events of each."""
         named = self._most_frequent()
+        edges = self._edges
         return SplitHistogram(
             buckets=tuple(
                 SplitBucket(
-                    start=bucket.start,
-                    end=bucket.end,
+                    start=edges[i],
+                    end=edges[i + 1],
                     events=self._events[i],
-                    lost=bucket.lost,
+                    lost=lost[i],
                     split={value: counts[i] for value, counts in named.items() if counts[i]},
                 )
-                for i, bucket in enumerate(plain)
+                for i in range(self._bars)
             ),
             values=tuple(named),
-            scope=scan.scope(),
+            scope=scope,
         )
 
 

@@ -43,7 +43,8 @@ from igdash.store.query.page import (
 )
 from igdash.store.query.patterns import pattern_problem
 from igdash.store.query.plan import event_matcher
-from igdash.store.query.scan import READING, Scan, event_of, fetch
+from igdash.store.query.scan import READING, Scan, event_of
+from igdash.store.query.walk import fetch
 from igdash.store.rows import clamp
 from igdash.store.tables import activity, events
 
@@ -200,11 +201,12 @@ class StoredQueries:
         scan = Scan(self._engine, self._origins, session, where, budget, field=field)
         with translated("cannot read the activity"), self._engine.connect() as conn:
             row = session_row(conn, session)
-            plain = histogram.read(conn, row, where.start, where.end, buckets, now_ns())
-        edges = [*(bucket.start for bucket in plain), plain[-1].end]
-        bars = Bars(edges, clamp_low=where.start is None, clamp_high=where.end is None)
-        bars.fill(scan, split)
-        return bars.answer(plain, scan)
+            frame = histogram.Frame(conn, row, where.start, where.end, buckets, now_ns())
+            lost = frame.lost()
+        open_ends = {"clamp_low": where.start is None, "clamp_high": where.end is None}
+        bars = Bars(frame.edges, **open_ends)
+        scope = bars.fill(scan, split)
+        return bars.answer(lost, scope)
 
     def top(
         self, session: SessionId, path: str, where: Where, *, limit: int, budget: Budget

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
 from igdash.domain.errors import InvalidQuery, QueryCancelled
 from igdash.domain.events import Event, Origin, restore
 from igdash.domain.queries import Budget, Scope, Where
 from igdash.domain.sessions import SessionId
-from igdash.domain.times import NS
 from igdash.store.bounds import bounds_of
 from igdash.store.errors import translated
 from igdash.store.lookup import session_row
@@ -25,7 +23,9 @@ from igdash.store.origins import OriginCache
 from igdash.store.query.narrow import narrowed
 from igdash.store.query.plan import UNDECIDED, Plan, Reading
 from igdash.store.query.prefilter import prefilter
-from igdash.store.tables import activity_origin, events, session_origin
+from igdash.store.query.spans import MINUTE, Span, Spans, by_minute, by_second
+from igdash.store.query.walk import Ranges, fetch, rows_of, within
+from igdash.store.tables import events, session_origin
 
 Hit = tuple[int, int, int, str, Any]
 """A row that matches: seq, ts, origin id, payload ("" when it is not needed), and the field's value"""
@@ -37,6 +37,8 @@ _SLOW_S: Final = 0.1
 _PROGRESS_S: Final = 0.2
 _MOST_ORIGINS: Final = 500
 """Most origins named in a statement; with more, rows are judged one by one."""
+_MOST_MINUTES: Final = 300_000
+"""Rows of the rollup worth reading for that: with more, the walk over the index is as quick."""
 _RARE: Final = 0.2
 """Below this share of a session's events it pays to look up where an origin's events lie."""
 
@@ -79,11 +81,11 @@ class Scan:
             self.counts = self._origin_counts(conn)
             self.readings = self._read_origins(conn, set(self.counts))
             self._included = [i for i in self.counts if self.readings[i].verdict is not False]
-            self._intervals = self._where_to_look(conn)
+            self._spans = Spans(self._where_to_look(conn), self._finer, down=down)
         self._needs_payload = payload or any(
             self.readings[i].decode is not None for i in self._included
         )
-        self._clauses = self._conditions()
+        self._clause = self._prefilter()
         self.done = False
         self._edge = self.bounds.high + 1 if down else self.bounds.low - 1
 
@@ -98,39 +100,46 @@ class Scan:
         known = self._cache.load(conn, ids)
         return {i: self._plan.reading(i, known[i]) for i in ids}
 
-    def _where_to_look(self, conn: Connection) -> list[tuple[int, int]]:
+    def _where_to_look(self, conn: Connection) -> list[Span]:
         """Return the ranges of seqs that can hold a match, upwards, none overlapping."""
         low, high = self.bounds.low, self.bounds.high
-        wanted, all_of_them = self._included, sum(self.counts.values())
-        if low > high or not wanted:
+        if low > high or not self._included:
             return []
-        share = sum(self.counts[i] for i in wanted) / max(1, all_of_them)
-        if share > _RARE or len(wanted) > _MOST_ORIGINS:
-            return [(low, high)]
-        a = activity_origin.c
-        found = select(a.first_seq, a.last_seq).where(
-            a.session_id == self.row.id, a.origin_id.in_(wanted)
-        )
-        if self.bounds.start is not None:
-            found = found.where(a.minute >= self.bounds.start // NS // 60)
-        if self.bounds.end is not None:
-            found = found.where(a.minute <= (self.bounds.end - 1) // NS // 60)
-        spans = sorted((max(low, row[0]), min(high, row[1])) for row in fetch(conn, found))
-        return _merged([span for span in spans if span[0] <= span[1]])
+        if not self._rare or self._minutes() > _MOST_MINUTES:
+            return [Span(low, high)]
+        return by_minute(conn, self.row.id, self._included, self.bounds)
 
-    def _conditions(self) -> list[ColumnElement[bool]]:
-        e = events.c
+    def _minutes(self) -> int:
+        """Return how many rows at most the rollup has of these minutes."""
+        first, last = self.row.first_ts or 0, self.row.last_ts or 0
+        first = first if self.bounds.start is None else max(first, self.bounds.start)
+        last = last if self.bounds.end is None else min(last, self.bounds.end)
+        return max(0, last - first) // MINUTE * len(self.counts)
+
+    def _finer(self, span: Span) -> Sequence[Span]:
+        with translated(READING), self._engine.connect() as conn:
+            return by_second(conn, self.row.id, self._included, span)
+
+    @property
+    def _rare(self) -> bool:
+        share = sum(self.counts[i] for i in self._included) / max(1, sum(self.counts.values()))
+        return share <= _RARE and len(self._included) <= _MOST_ORIGINS
+
+    def _conditions(self, columns: Any) -> list[ColumnElement[bool]]:
+        """What origin and time must be, on the columns of a table."""
         found: list[ColumnElement[bool]] = []
         if self.bounds.start is not None:
-            found.append(e.ts >= self.bounds.start)
+            found.append(columns.ts >= self.bounds.start)
         if self.bounds.end is not None:
-            found.append(e.ts < self.bounds.end)
+            found.append(columns.ts < self.bounds.end)
         if len(self._included) < len(self.counts) and len(self._included) <= _MOST_ORIGINS:
-            found.append(e.origin_id.in_(self._included))
+            found.append(columns.origin_id.in_(self._included))
+        return found
+
+    def _prefilter(self) -> ColumnElement[bool] | None:
         left = {self.readings[i].verdict for i in self._included}
         rest = next(iter(left)) if len(left) == 1 else True
-        clause = None if isinstance(rest, bool) else prefilter(rest, sqlite=self._sqlite)
-        return found if clause is None else [*found, clause]
+        return None if isinstance(rest, bool) else prefilter(rest, sqlite=self._sqlite)
 
     def connect(self) -> Connection:
         """Return a connection of the scan's engine, to be used as a context manager."""
@@ -139,22 +148,6 @@ class Scan:
     def readings_of(self, conn: Connection, ids: set[int]) -> dict[int, Reading]:
         """Return how the events of these origins are read."""
         return self._read_origins(conn, ids)
-
-    def again(self, where: Where) -> Scan:
-        """Return a scan for the same things elsewhere, within the same budget."""
-        left = self._budget.seconds
-        if left is not None:
-            left = max(0.0, left - (time.monotonic() - self._began))
-        budget = replace(self._budget, seconds=left)
-        return Scan(
-            self._engine,
-            self._cache,
-            self.session,
-            where,
-            budget,
-            field=self._field,
-            down=self._down,
-        )
 
     # ------------------------------------------------------------ walking
 
@@ -172,14 +165,19 @@ class Scan:
 
     def hits(self) -> Iterator[list[Hit]]:
         """Yield the matches of each block in the direction of the walk."""
-        e = events.c
-        columns: list[Any] = [e.seq, e.ts, e.origin_id]
-        if self._needs_payload:
-            columns.append(e.payload)
-        wanted = select(*columns)
-        order = e.seq.desc() if self._down else e.seq.asc()
-        for low, high in self._blocks():
-            yield self._judged(self._fetch(wanted, low, high, order))
+        for ranges in self._blocks():
+            with translated(READING), self._engine.connect() as conn:
+                rows = rows_of(
+                    conn,
+                    self._still_there(conn),
+                    ranges,
+                    self._conditions,
+                    payload=self._needs_payload,
+                    clause=self._clause,
+                    few=self._rare,
+                    down=self._down,
+                )
+            yield self._judged(rows)
 
     def groups(
         self, key: ColumnElement[Any] | None = None, name: str = ""
@@ -193,17 +191,15 @@ class Scan:
             wanted = select(origin, func.count()).group_by(origin)
         else:  # by its name: repeated, its parameters would make it another expression
             wanted = select(origin, key.label(name), func.count()).group_by(origin, name)
-        for low, high in self._blocks():
-            yield self._fetch(wanted, low, high, None)
+        wanted = wanted.where(*self._conditions(events.c))
+        for ranges in self._blocks():
+            with translated(READING), self._engine.connect() as conn:
+                rows = fetch(conn, within(self._still_there(conn), ranges, wanted))
+            yield rows
 
-    def _fetch(self, wanted: Select[Any], low: int, high: int, order: Any) -> list[Any]:
-        e = events.c
-        with translated(READING), self._engine.connect() as conn:
-            row = session_row(conn, self.session)  # deleted meanwhile: say so, never end early
-            wanted = wanted.where(
-                and_(e.session_id == row.id, e.seq >= low, e.seq <= high, *self._clauses)
-            )
-            return fetch(conn, wanted if order is None else wanted.order_by(order))
+    def _still_there(self, conn: Connection) -> int:
+        """Return the session's internal id: deleted meanwhile, it says so and never ends early."""
+        return int(session_row(conn, self.session).id)
 
     def _judged(self, rows: list[Any]) -> list[Hit]:
         readings, found = self.readings, []
@@ -225,24 +221,17 @@ class Scan:
             found.append((seq, ts, origin_id, payload, value))
         return found
 
-    def _blocks(self) -> Iterator[tuple[int, int]]:
-        spans = self._intervals if self._down else self._intervals[::-1]
-        while spans:
+    def _blocks(self) -> Iterator[Ranges]:
+        while self._spans:
             if self._budget.cancelled():
                 raise QueryCancelled("nobody waits for this answer any more")
             begun = time.monotonic()
-            low, high = spans.pop()
-            if self._down:
-                block = (max(low, high - self._block + 1), high)
-                rest = (low, block[0] - 1)
-            else:
-                block = (low, min(high, low + self._block - 1))
-                rest = (block[1] + 1, high)
-            if rest[0] <= rest[1]:
-                spans.append(rest)
-            yield block
-            self._edge = block[0] if self._down else block[1]
-            if self._after_block(begun) and spans:
+            ranges = self._spans.take(self._block)
+            if not ranges:
+                continue
+            yield ranges
+            self._edge = ranges[-1][0] if self._down else ranges[-1][1]
+            if self._after_block(begun) and self._spans:
                 return
         self.done = True
 
@@ -266,13 +255,13 @@ class Scan:
     def scope(self) -> Scope:
         """Return what is covered so far."""
         low, high = self.bounds.low, self.bounds.high
-        if low > high:
-            return Scope(from_seq=low, to_seq=high, complete=True, examined=0, total=0)
-        first, last = (low, high) if self.done else self._covered()
+        if self.done or low > high:
+            return scope_of(low, high)
+        first, last = self._covered()
         return Scope(
             from_seq=first,
             to_seq=last,
-            complete=self.done,
+            complete=False,
             examined=max(0, last - first + 1),
             total=high - low + 1,
         )
@@ -302,20 +291,7 @@ def event_of(row: Sequence[Any], origin: Origin) -> Event:
     )
 
 
-def fetch(conn: Connection, wanted: Select[Any]) -> list[Any]:
-    """Return plain driver rows: a Row object for each would cost as much as reading it."""
-    result = conn.execute(wanted)
-    try:
-        return list(result.cursor.fetchall())
-    finally:
-        result.close()
-
-
-def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
-    for low, high in spans:
-        if found and low <= found[-1][1] + 1:
-            found[-1] = (found[-1][0], max(found[-1][1], high))
-        else:
-            found.append((low, high))
-    return found
+def scope_of(low: int, high: int) -> Scope:
+    """Return the scope of an answer that covers all of a range of seqs; empty when turned around."""
+    asked = max(0, high - low + 1)
+    return Scope(from_seq=low, to_seq=high, complete=True, examined=asked, total=asked)

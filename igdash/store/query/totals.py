@@ -8,22 +8,16 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any, Final
-
-from sqlalchemy import func, select
 
 from igdash.domain.filter_match import scalars
 from igdash.domain.filters import Value, ValueKind
-from igdash.domain.queries import Counted, FieldStats, Scope, Top, TopValue, Where
-from igdash.domain.times import NS
-from igdash.store.errors import translated
-from igdash.store.lookup import session_row
+from igdash.domain.queries import Counted, FieldStats, Scope, Top, TopValue
+from igdash.store.query.cells import cells
 from igdash.store.query.page import key_of
-from igdash.store.query.scan import READING, Scan
-from igdash.store.tables import activity_origin
+from igdash.store.query.plan import Reading
+from igdash.store.query.scan import Scan, scope_of
 
-MINUTE: Final = 60 * NS
 DISTINCT: Final = 300_000
 """Different values of a field kept apart at once."""
 SAMPLE: Final = 200_000
@@ -35,7 +29,7 @@ def count(scan: Scan) -> Counted:
     """Count the events that match."""
     if scan.decided:
         found, scope = totals(scan)
-        return Counted(count=sum(found.values()), scope=scope)
+        return Counted(count=sum(n for _, n in found), scope=scope)
     n = 0
     for hits in scan.hits():
         n += len(hits)
@@ -45,65 +39,26 @@ def count(scan: Scan) -> Counted:
 # ---------------------------------------------------------------- per origin
 
 
-def totals(scan: Scan) -> tuple[dict[int, int], Scope]:
-    """Return the events per origin that match, for a scan whose origins decide it all."""
-    if not scan.bounded:
-        included = {i: n for i, n in scan.counts.items() if scan.readings[i].verdict is not False}
-        return included, _all_of(scan)
-    where = scan.where
-    first, last = _whole_minutes(where)
-    if where.after is None and where.before is None and first < last:
-        return _by_minutes(scan, first, last)
-    return _grouped(scan)
+def totals(scan: Scan) -> tuple[list[tuple[Reading, int]], Scope]:
+    """Return the origins that match and their events, for a scan that origins decide."""
+    readings, counts, scope = scan.readings, scan.counts, scope_of(*scan.bounds[:2])
+    if scan.bounded:
+        found = cells(scan)
+        if found is not None:
+            readings, scope = found.readings, found.scope
+            counts = {origin: n for (_, origin), n in found.counts.items()}
+        else:
+            counts = _walked(scan)
+            scope = scan.scope()
+    return [(readings[i], n) for i, n in counts.items() if readings[i].verdict is not False], scope
 
 
-def _grouped(scan: Scan) -> tuple[dict[int, int], Scope]:
+def _walked(scan: Scan) -> dict[int, int]:
     found: dict[int, int] = {}
     for rows in scan.groups():
         for origin, n in rows:
             found[origin] = found.get(origin, 0) + n
-    included = {i: n for i, n in found.items() if scan.readings[i].verdict is not False}
-    return included, scan.scope()
-
-
-def _whole_minutes(where: Where) -> tuple[int, int]:
-    """Return the minutes that lie whole inside the times: first, and the one behind the last."""
-    if where.start is None and where.end is None:
-        return 0, 0
-    first = -(2**60) if where.start is None else -(-where.start // MINUTE)
-    last = 2**60 if where.end is None else where.end // MINUTE
-    return first, last
-
-
-def _by_minutes(scan: Scan, first: int, last: int) -> tuple[dict[int, int], Scope]:
-    a = activity_origin.c
-    wanted = (
-        select(a.origin_id, func.sum(a.n))
-        .where(a.session_id == scan.row.id, a.minute >= first, a.minute < last)
-        .group_by(a.origin_id)
-    )
-    with translated(READING), scan.connect() as conn:
-        row = session_row(conn, scan.session)  # what is summed and what is walked are the same
-        found = {origin: int(n) for origin, n in conn.execute(wanted)}
-        readings = scan.readings_of(conn, set(found))
-    found = {i: n for i, n in found.items() if readings[i].verdict is not False}
-    where, complete = replace(scan.where, before=row.last_seq + 1), True
-    for edge in (
-        replace(where, end=first * MINUTE) if where.start is not None else None,
-        replace(where, start=last * MINUTE) if where.end is not None else None,
-    ):
-        if edge is not None and (edge.start is None or edge.end is None or edge.start < edge.end):
-            more, scope = _grouped(scan.again(edge))
-            complete = complete and scope.complete
-            for origin, n in more.items():
-                found[origin] = found.get(origin, 0) + n
-    return found, replace(_all_of(scan), complete=complete)
-
-
-def _all_of(scan: Scan) -> Scope:
-    low, high = scan.bounds.low, scan.bounds.high
-    asked = max(0, high - low + 1)
-    return Scope(from_seq=low, to_seq=high, complete=True, examined=asked, total=asked)
+    return found
 
 
 # ---------------------------------------------------------------- values
@@ -198,8 +153,8 @@ def top(scan: Scan, path: str, limit: int) -> Top:
     beside = {"@seq": 0, "@time": 1}.get(path)
     if scan.decided and beside is None:
         found, scope = totals(scan)
-        for origin, n in found.items():
-            tally.add_many(scan.readings[origin].known, n)
+        for reading, n in found:
+            tally.add_many(reading.known, n)
         return tally.top(path, limit, scope)
     index = 4 if beside is None else beside
     for hits in scan.hits():
