@@ -20,7 +20,7 @@ import pytest
 
 from igdash.domain.schedules import Deed, ExportFormat, Order, ScheduleSpec, What, When
 from igdash.domain.times import NS, now_ns
-from igdash.store import open_writer
+from igdash.store import lock_run, open_writer
 from tests.support.seed import seed
 from tests.support.serving import Serving
 from tests.support.waiting import wait_until
@@ -180,8 +180,14 @@ def test_three_exporters_never_run_one_schedule_at_once(either: tuple[Serving, s
     try:
         made = [serving.send("POST", "/api/schedules", spec | {"name": n}) for n in "xyz"]
         ids = {schedule["id"]: Path(schedule["destination"]) for schedule in made}
+        held = lock_run(url, serving.folder / "igdash.state" / "exporting", made[0]["id"])
+        assert held is not None
         for id_ in ids:
             serving.send("POST", f"/api/schedules/{id_}/run")
+        # who ran the second one had tried the first one before
+        wait_until(lambda: runs(serving, made[1]["id"]), timeout=60)
+        assert runs(serving, made[0]["id"]) == []
+        held.release()
         wait_until(lambda: all(runs(serving, id_) for id_ in ids), timeout=60)
     finally:
         for process in others:
