@@ -51,7 +51,7 @@ def from_query(kind: type[S] | None, values: Mapping[str, Sequence[str]]) -> S |
 
 
 def from_body(kind: type[S], value: object) -> S:
-    """Build the body struct of a route from decoded JSON. Raises `Invalid`."""
+    """Build the body struct of a route from decoded JSON; a null is as if not given. Raises `Invalid`."""
     if not isinstance(value, dict):
         raise Invalid("body", {"": "must be a JSON object"})
     problems: dict[str, str] = {}
@@ -80,6 +80,8 @@ def _build(
                 wrong[where] = "is required"
             continue
         value = given[info.encode_name]
+        if value is None and not info.required:
+            continue  # null is as good as absent
         if _has_nul(value):
             wrong[where] = "must not contain NUL characters"  # PostgreSQL has no such text
             continue

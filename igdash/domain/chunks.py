@@ -44,7 +44,8 @@ class Chunk:
     """Whole lines from one node, received at `received` (ns since the epoch).
 
     `source` is the IG data source of the lines, where the way in tells. `partial` is True for the
-    last bytes of a stream that ended inside a line.
+    last bytes of a stream that ended inside a line. With `assumed` the node is but the name we have
+    for the place: an event that names its node knows better.
     """
 
     kind: ChunkKind
@@ -53,3 +54,4 @@ class Chunk:
     node: str = ""
     source: str = ""
     partial: bool = False
+    assumed: bool = False

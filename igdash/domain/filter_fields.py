@@ -99,6 +99,8 @@ class FieldIndex:
             return self._ref(name, name)
         if name in _BESIDE:
             return _BESIDE[name]
+        if name == "ts" and not self.open:  # as events call it in every answer
+            return _BESIDE["time"]
         if name == "container" and (self.open or any(c in self._fields for c in _CONTAINERS)):
             return Ref(
                 name=name, path="@container", type=Type.TEXT, description="Name of the container"

@@ -30,6 +30,7 @@ _CRC: Final = struct.Struct("<I")
 HEADER_BYTES: Final = _HEAD.size + _CRC.size
 _MAGIC: Final = b"\xe9S"
 _PARTIAL: Final = 1
+_ASSUMED: Final = 2
 _MAX_NODE: Final = 0xFFFF
 MAX_DATA: Final = 0x7FFF_FFFF
 SUFFIX: Final = ".spool"
@@ -93,7 +94,7 @@ def pack(chunk: Chunk) -> tuple[bytes, bytes, bytes]:
     node = _place(chunk)
     if len(chunk.data) > MAX_DATA:
         raise SpoolFull(f"one chunk of {len(chunk.data)} bytes is too big", disk=False)
-    flags = _PARTIAL if chunk.partial else 0
+    flags = (_PARTIAL if chunk.partial else 0) | (_ASSUMED if chunk.assumed else 0)
     head = _HEAD.pack(_MAGIC, chunk.kind, flags, len(node), len(chunk.data), chunk.received)
     crc = zlib.crc32(chunk.data, zlib.crc32(node, zlib.crc32(head)))
     return head + _CRC.pack(crc), node, chunk.data
@@ -135,6 +136,7 @@ def unpack(buffer: bytes, at: int) -> tuple[Chunk | None, int]:
             node=name,
             source=source,
             partial=bool(flags & _PARTIAL),
+            assumed=bool(flags & _ASSUMED),
         ), end
     except ValueError as error:
         raise Damaged("unknown kind of record") from error

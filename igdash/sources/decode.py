@@ -148,7 +148,7 @@ def _plain(chunk: Chunk) -> list[NewEvent] | None:
         return plain_events(
             chunk.data,
             chunk.received,
-            partial(_known, chunk.node, chunk.source),
+            partial(_known, chunk.node, chunk.assumed, chunk.source),
             partial(_event, chunk=chunk),
             MAX_DEPTH,
         )
@@ -157,9 +157,9 @@ def _plain(chunk: Chunk) -> list[NewEvent] | None:
 
 
 @lru_cache(maxsize=4096)
-def _known(node: str, source: str, k8s: bytes, runtime: bytes) -> Known:
+def _known(node: str, assumed: bool, source: str, k8s: bytes, runtime: bytes) -> Known:
     place = _place(k8s, runtime)
-    origin = _origin(node, source, place, bool(place.k8s), bool(place.runtime))
+    origin = _origin(node, assumed, source, place, bool(place.k8s), bool(place.runtime))
     return Known(place.k8s, place.runtime, origin)
 
 
@@ -277,7 +277,7 @@ def _odd_event(line: str, chunk: Chunk, error: Exception) -> NewEvent:
     head = _retry(_head, _without_surrogates(line, error))
     place = _place(bytes(head.k8s), bytes(head.runtime))
     ts = _timestamp(bytes(head.timestamp_raw)) or chunk.received
-    origin = _origin(chunk.node, chunk.source, place, False, False)
+    origin = _origin(chunk.node, chunk.assumed, chunk.source, place, False, False)
     return NewEvent(ts, origin, line, len(line.encode()))
 
 
@@ -341,7 +341,7 @@ def _cut(line: str, chunk: Chunk, place: _Place) -> tuple[Origin, str]:
     what the object's own member says. A nested member of the same text that comes first, an escaped
     key or white space make it differ: then the line stays whole.
     """
-    node, source = chunk.node, chunk.source
+    known = (chunk.node, chunk.assumed, chunk.source, place)
     k8s, runtime = place.k8s, place.runtime
     at = line.find(k8s) if k8s else -1
     data = line if at < 0 else line[:at] + TOKEN_K8S + line[at + len(k8s) :]
@@ -349,14 +349,14 @@ def _cut(line: str, chunk: Chunk, place: _Place) -> tuple[Origin, str]:
     if end >= 0:
         data = data[:end] + TOKEN_RUNTIME + data[end + len(runtime) :]
     if data is line:
-        return _origin(node, source, place, False, False), line
+        return _origin(*known, False, False), line
     head = _head.decode(data)
     sound = (at < 0 or bytes(head.k8s) == _CUT_K8S) and (
         end < 0 or bytes(head.runtime) == _CUT_RUNTIME
     )
     if not sound or ("@" in line and _has_token(line)):
-        return _origin(node, source, place, False, False), line
-    return _origin(node, source, place, at >= 0, end >= 0), data
+        return _origin(*known, False, False), line
+    return _origin(*known, at >= 0, end >= 0), data
 
 
 def _has_token(line: str) -> bool:
@@ -364,9 +364,12 @@ def _has_token(line: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _origin(node: str, source: str, place: _Place, cut_k8s: bool, cut_runtime: bool) -> Origin:
+def _origin(
+    node: str, assumed: bool, source: str, place: _Place, cut_k8s: bool, cut_runtime: bool
+) -> Origin:
+    given = storable(node)[:MAX_NAME]
     return Origin(
-        node=storable(node)[:MAX_NAME] or place.node,
+        node=place.node or given if assumed else given or place.node,
         source=storable(source)[:MAX_NAME],
         namespace=place.namespace,
         pod=place.pod,

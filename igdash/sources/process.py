@@ -78,7 +78,7 @@ class ProcessStream:
     """A gadget as a child process in a process group of its own. Implements `Stream`.
 
     Raises `SourceError` when the command cannot be run at all. `node` is what its chunks are marked
-    with, `nodes` how many it covers (0 = not known). `process` is its pid and start time
+    with (events that name their node know better), `nodes` how many it covers (0 = not known). `process` is its pid and start time
     (clock ticks since boot), by which a later igdash knows it again. `gone` is called at its end.
     `tail` is what to record, if anything, about what a stop throws away.
     """
@@ -195,7 +195,14 @@ class ProcessStream:
         elif not self._started:
             self._start()
         self._sink.chunk(
-            Chunk(kind=kind, received=now_ns(), data=data, node=self._node, partial=partial)
+            Chunk(
+                kind=kind,
+                received=now_ns(),
+                data=data,
+                node=self._node,
+                partial=partial,
+                assumed=True,
+            )
         )
 
     def _patience(self) -> float:

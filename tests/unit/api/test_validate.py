@@ -39,6 +39,14 @@ def test_texts_become_values() -> None:
     assert found.start.ns == 10**9
 
 
+def test_null_is_as_if_not_given() -> None:
+    body = {"text": None, "n": None, "many": None, "from": None, "inner": None}
+    assert from_body(Thing, body) == Thing()
+    with pytest.raises(Invalid) as wrong:
+        from_body(Inner, {"n": None})
+    assert set(wrong.value.problems) == {"n"}
+
+
 def test_all_problems_are_named() -> None:
     with pytest.raises(Invalid) as wrong:
         from_query(

@@ -24,6 +24,7 @@ chunks = st.builds(
     node=names,
     source=names,
     partial=st.booleans(),
+    assumed=st.booleans(),
 )
 
 

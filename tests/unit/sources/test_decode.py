@@ -186,6 +186,12 @@ def test_the_connection_knows_the_node_better_than_the_event() -> None:
     assert decode(EVENT, node="edge").events[0].origin.node == "edge"
 
 
+def test_an_event_that_names_its_node_knows_better_than_an_assumption() -> None:
+    assert decode(EVENT, node="edge", assumed=True).events[0].origin.node == "worker-1"
+    assert decode("{}", node="edge", assumed=True).events[0].origin.node == "edge"
+    assert decode(f"[{EVENT}]", node="edge", assumed=True).events[0].origin.node == "worker-1"
+
+
 def test_on_a_host_the_container_is_the_runtimes() -> None:
     line = '{"k8s":{"containerName":"","namespace":""},"runtime":{"containerName":"web"}}'
     assert decode(line).events[0].origin.container == "web"
