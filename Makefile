@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8050
+JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 UV     := $(BIN)/uv
 
 .DEFAULT_GOAL := help
@@ -36,8 +37,8 @@ demo: $(VENV)/.runtime ## Start the dashboard on recordings of a real Inspektor 
 packages: ## Install the Debian packages the tests need (browser, PostgreSQL), if they are missing
 	@.ci/packages
 
-test: $(VENV)/.dev packages ## Run every test
-	@$(BIN)/python -m pytest -m "not nightly" $(ARGS)
+test: $(VENV)/.dev packages ## Run every test (JOBS=processors, ARGS=for pytest)
+	@$(BIN)/python -m pytest -m "not nightly" -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev ## Lint, format, types, rings: the definition of clean
 	@$(BIN)/ruff check .

@@ -11,15 +11,14 @@ import contextlib
 import logging
 import os
 import queue
-import resource
 import socket
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from igdash.domain.threads import spawn
 from igdash.services.frames import Frames, Gone
+from igdash.services.memory import rss_bytes
 
 log = logging.getLogger(__name__)
 
@@ -101,5 +100,5 @@ def _hearing(frames: Frames, inbox: Inbox, number: int) -> Hearing:
 
 
 def _too_big() -> bool:
-    unit = 1 if sys.platform == "darwin" else 1_024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit > MAX_MEMORY
+    # Not its peak: that begins with the peak of the process that started this one.
+    return rss_bytes() > MAX_MEMORY

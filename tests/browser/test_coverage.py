@@ -15,7 +15,8 @@ def node(name: str, state: NodeState = NodeState.CONNECTED, reason: str = "") ->
     return NodeStatus(name=name, state=state, since=now_ns() - 300 * NS, reason=reason)
 
 
-LOST = node("worker-2", NodeState.WAITING, "connection reset by peer")
+def lost() -> NodeStatus:
+    return node("worker-2", NodeState.WAITING, "connection reset by peer")
 
 
 def test_a_node_that_goes_is_named_in_header_and_sidebar(page: Page, side: Web) -> None:
@@ -27,7 +28,7 @@ def test_a_node_that_goes_is_named_in_header_and_sidebar(page: Page, side: Web) 
     page.wait(f"{stat}.title === 'worker-1, worker-2, worker-3'")
     page.wait(lambda: "3/3 nodes" in page.text(".run-rest"))
     assert not page.all(".run-rest .t-warn")
-    side.control.cover(id_, node("worker-1"), LOST, node("worker-3"))
+    side.control.cover(id_, node("worker-1"), lost(), node("worker-3"))
     page.wait(f"{stat}.innerText.startsWith('2/3')")
     page.wait(f"{stat}.title.startsWith('worker-2: no connection for 5m (connection reset')")
     page.wait(f"{stat}.classList.contains('s-short')")
@@ -45,7 +46,7 @@ def test_losses_have_a_lane_per_node_and_cause(
     page: Page, side: Web, size: tuple[int, int]
 ) -> None:
     id_ = side.session()
-    side.control.cover(id_, node("worker-1"), LOST)
+    side.control.cover(id_, node("worker-1"), lost())
     now = now_ns()
 
     def loss(where: str, ago: int, long: int, count: int, cause: LossCause) -> Loss:

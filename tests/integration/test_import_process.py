@@ -76,8 +76,8 @@ def test_a_kill_leaves_an_interrupted_session_with_what_was_read(
     session = SessionId(status.sessions[0])
     reader = store.open_reader(collector.url)
     wait_until(lambda: reader.sessions.get(session).events > 0, 20, "events")
+    wait_until(lambda: reader.sessions.get(session).state is SessionState.RUNNING, 20, "running")
     collector.kill()
-    assert reader.sessions.get(session).state is SessionState.RUNNING
     collector.start()
     wait_until(lambda: reader.sessions.get(session).state.ended, 20, "interrupted")
     stored = reader.sessions.get(session)
