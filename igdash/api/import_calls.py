@@ -98,7 +98,7 @@ ROUTES = (
         method="POST",
         path="/api/import",
         summary="Import a file, sent as it is: what a gadget printed as JSON, an export of igdash, a"
-        " session file of Inspektor Gadget Desktop; text may be gzipped",
+        " session file of Inspektor Gadget Desktop; text may be packed with gzip or zstd",
         handler=upload,
         query=ImportQuery,
         takes="application/octet-stream",

@@ -1,17 +1,18 @@
 """Reading a file somebody brings: what it is, and its lines in pieces, in constant memory.
 
 Nothing in it is trusted: neither its name nor its size, neither the length of a line nor what a
-gzip stream says it unpacks to.
+packed stream says it unpacks to.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import zlib
 from collections.abc import Iterator, Mapping
 from gzip import BadGzipFile, GzipFile
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 import msgspec
 
@@ -28,13 +29,16 @@ MAX_LINE: Final = 16 * 1024 * 1024
 """Longest line that is read as an event; a longer one is kept as malformed, cut."""
 MAX_BOMB: Final = 256 * 1024 * 1024
 MAX_RATIO: Final = 300
-"""A gzip stream may become so many times as long, beyond the first `MAX_BOMB` bytes."""
+"""A packed stream may become so many times as long, beyond the first `MAX_BOMB` bytes."""
 
 _SQLITE: Final = b"SQLite format 3\0"
 _GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_NO_ZSTD: Final = (
+    "is a zstd file; unpack it first (zstd -d), or install pyarrow (pip install 'igdash[parquet]')"
+)
 _BOM: Final = b"\xef\xbb\xbf"
 _OTHERS: Final = (
-    (b"\x28\xb5\x2f\xfd", "a zstd file; unpack it first (zstd -d)"),
     (b"BZh", "a bzip2 file; unpack it first (bunzip2)"),
     (b"\xfd7zXZ\0", "an xz file; unpack it first (unxz)"),
     (b"PK\x03\x04", "a zip file; unpack it first"),
@@ -107,9 +111,32 @@ class _Counted:
             pass
         return self._sum.hexdigest()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed; pyarrow asks."""
+        return self._file.closed
+
     def close(self) -> None:
         """Close it."""
         self._file.close()
+
+
+class _Reads(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, b"" at the end."""
+
+
+def _unpacked(raw: _Counted) -> tuple[_Reads, str]:
+    """Return what gives the text of a file, and how it is packed, "" = it is not."""
+    if raw.front.startswith(_GZIP):
+        return GzipFile(fileobj=raw, mode="rb"), "gzip"  # type: ignore[call-overload]
+    if not raw.front.startswith(_ZSTD):
+        return raw, ""
+    try:
+        arrow = importlib.import_module("pyarrow")
+    except ImportError as error:
+        raise refused(_NO_ZSTD) from error
+    return arrow.CompressedInputStream(arrow.PythonFile(raw, "r"), "zstd"), "zstd"
 
 
 class LinesFile:
@@ -117,11 +144,8 @@ class LinesFile:
 
     def __init__(self, raw: _Counted) -> None:
         self._raw = raw
-        self._gzip = raw.front.startswith(_GZIP)
-        self._file: _Counted | GzipFile = raw
-        if self._gzip:
-            self._file = GzipFile(fileobj=raw, mode="rb")  # type: ignore[call-overload]
-        self._unpacked = 0
+        self._file, self._packed = _unpacked(raw)
+        self._size = 0
         self._rest = self._next().removeprefix(_BOM)
         self._kind = ChunkKind.CAPTURED
         self.size = raw.size
@@ -151,10 +175,10 @@ class LinesFile:
         try:
             block = self._file.read(PIECE)
         except (OSError, EOFError, zlib.error) as error:
-            kind = "its gzip stream is damaged or cut short: " if self._gzip else ""
+            kind = f"its {self._packed} stream is damaged or cut short: " if self._packed else ""
             raise refused(f"cannot be read on: {kind}{_words(error)}") from error
-        self._unpacked += len(block)
-        if self._gzip and self._unpacked > MAX_BOMB + MAX_RATIO * self._raw.done:
+        self._size += len(block)
+        if self._packed and self._size > MAX_BOMB + MAX_RATIO * self._raw.done:
             raise refused(f"unpacks to more than {MAX_RATIO} times its size; unpack it first")
         return block
 

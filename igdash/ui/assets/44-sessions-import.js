@@ -5,7 +5,7 @@
   'use strict';
   const ig = (window.igdash = window.igdash || {});
   const POLL_MS = 500;
-  const KINDS = '.jsonl,.json,.ndjson,.log,.txt,.gz,.db,.sqlite';
+  const KINDS = '.jsonl,.json,.ndjson,.log,.txt,.gz,.zst,.db,.sqlite';
   const NAMES = { capture: 'capture', events: 'igdash export', desktop: 'Desktop session' };
 
   const state = { lines: new Map(), queue: [], busy: false, timer: 0, box: null, changed: () => {} };
@@ -173,7 +173,7 @@
     const input = el('input', { type: 'file', multiple: true, accept: KINDS, class: 'sr-only', id: 'import-file' });
     const drop = el('label', { class: 'imp-drop', for: 'import-file' }, ig.icon('upload', true),
       el('b', {}, 'Drop files here, or choose'), el('span', { class: 'muted' },
-        'What ig run -o json or kubectl gadget run -o json printed, a JSONL export of igdash, or a session file of Inspektor Gadget Desktop. Text may be gzipped.'));
+        'What ig run -o json or kubectl gadget run -o json printed, a JSONL export of igdash, or a session file of Inspektor Gadget Desktop. Text may be packed with gzip or zstd.'));
     const name = el('input', { class: 'input', id: 'import-name', maxlength: '200', placeholder: 'none', autocomplete: 'off' });
     const gadget = el('select', { class: 'form-select', id: 'import-gadget' },
       el('option', { value: '' }, 'As the events tell'),
