@@ -26,12 +26,12 @@ _SUMS: Final = (
 
 
 def check(url: str) -> list[str]:
-    """Return the problems found, empty = sound. Reads everything: minutes on a big store."""
-    try:
-        require_head(url)
-        engine = reader_engine(url)
-    except StoreError as error:
-        return [str(error)]
+    """Return the problems found, empty = sound. Reads everything: minutes on a big store.
+
+    Raises `StoreError` when it cannot even be opened.
+    """
+    require_head(url)
+    engine = reader_engine(url)
     try:
         return list(_problems(engine))
     except StoreError as error:

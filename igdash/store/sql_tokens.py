@@ -137,7 +137,12 @@ def check_start(words: Sequence[Token]) -> None:
     """Raise `SqlForbidden` for what cannot be a SELECT, `SqlInvalid` when there is nothing."""
     if not words:
         raise SqlInvalid("there is no statement", 1)
-    if words[0].text.lower() not in _STARTS:
+    first = words[0]
+    if first.text.lower() in _STARTS:
+        return
+    if first.kind == "name" and first.text.lower() not in _OTHERS:
+        raise SqlInvalid(f"no statement begins with {first.text[:40]!r}", first.start + 1)
+    if first:
         raise SqlForbidden("only one SELECT over the views is allowed", words[0].start + 1)
 
 

@@ -6,7 +6,7 @@ The bars have the very edges of the unfiltered histogram, so that one can be dra
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, case
@@ -41,8 +41,9 @@ class Bars:
         if scan.decided and split not in _BESIDE:
             found = cells(scan, self._edges)
             if found is not None:
+                keys = {i: _keys(found.readings[i].known) for i in {o for _, o in found.counts}}
                 for (bar, origin), n in found.counts.items():
-                    self._add(bar, found.readings[origin].known, n)
+                    self._count(bar, keys[origin], n)
                 return found.scope
             if (self._edges[-1] - self._edges[0]) * self._bars < 2**62:
                 self._fill_grouped(scan)
@@ -72,10 +73,11 @@ class Bars:
             if not (self._clamp_low if bar < 0 else self._clamp_high):
                 return
             bar = 0 if bar < 0 else self._bars - 1
+        self._count(bar, _keys(value), n)
+
+    def _count(self, bar: int, keys: Collection[Any], n: int) -> None:
         self._events[bar] += n
-        if value is None:
-            return
-        for one in {counted(v) for v in scalars(value)} - {None}:
+        for one in keys:
             counts = self._values.get(one)
             if counts is None:
                 if len(self._values) >= SPLITS:
@@ -108,6 +110,11 @@ class Bars:
             values=tuple(named),
             scope=scope,
         )
+
+
+def _keys(value: Any) -> Collection[Any]:
+    """Return what a value is counted as: an array once for each different element."""
+    return () if value is None else {counted(v) for v in scalars(value)} - {None}
 
 
 def _text(value: Any) -> str:

@@ -32,7 +32,7 @@ from igdash.store.lookup import session_row
 from igdash.store.query.plan import Reading
 from igdash.store.query.scan import READING, Scan, scope_of
 from igdash.store.query.spans import MINUTE
-from igdash.store.query.walk import table_of
+from igdash.store.query.walk import fetch, table_of
 from igdash.store.rows import clamp
 from igdash.store.tables import activity, activity_origin, activity_origin_sec, events
 
@@ -161,7 +161,7 @@ class _Counting:
             wanted = wanted.where(cell < self._end // unit)
         if cut:
             wanted = wanted.where(cell.not_in(cut))
-        return self._conn.execute(wanted.group_by("bar", t.origin_id)).all()
+        return fetch(self._conn, wanted.group_by("bar", t.origin_id))
 
     def _bar(self, cell: Column[int], unit: int) -> ColumnElement[Any]:
         """The bar of an uncut cell in SQL, by its middle: half a second or more away from any
@@ -202,7 +202,7 @@ class _Counting:
         wanted = select(t.sec, t.origin_id, t.n).where(
             t.session_id == self._session, t.sec.in_(list(seconds))
         )
-        rest = {(second, origin): n for second, origin, n in self._conn.execute(wanted)}
+        rest = {(second, origin): n for second, origin, n in fetch(self._conn, wanted)}
         read = [index for index, piece in enumerate(pieces) if index != seconds[piece.second]]
         for index, origin, n in self._read(pieces, read):
             piece = pieces[index]
@@ -230,4 +230,4 @@ class _Counting:
             e.ts <= r.c.stop,
         )
         counted = select(r.c.piece, e.origin_id, func.count()).join_from(r, events, on)
-        return self._conn.execute(counted.group_by(r.c.piece, e.origin_id)).all()
+        return fetch(self._conn, counted.group_by(r.c.piece, e.origin_id))

@@ -85,6 +85,8 @@ class Scan:
         self._needs_payload = payload or any(
             self.readings[i].decode is not None for i in self._included
         )
+        if self._rare:  # a block is so many rows to visit, not so many to pass over in the index
+            self._block = min(_LARGEST, int(block / max(self._share, block / _LARGEST)))
         self._clause = self._prefilter()
         self.done = False
         self._edge = self.bounds.high + 1 if down else self.bounds.low - 1
@@ -121,9 +123,13 @@ class Scan:
             return by_second(conn, self.row.id, self._included, span)
 
     @property
+    def _share(self) -> float:
+        """Of the session's events, those of origins that can match."""
+        return sum(self.counts[i] for i in self._included) / max(1, sum(self.counts.values()))
+
+    @property
     def _rare(self) -> bool:
-        share = sum(self.counts[i] for i in self._included) / max(1, sum(self.counts.values()))
-        return share <= _RARE and len(self._included) <= _MOST_ORIGINS
+        return self._share <= _RARE and len(self._included) <= _MOST_ORIGINS
 
     def _conditions(self, columns: Any) -> list[ColumnElement[bool]]:
         """What origin and time must be, on the columns of a table."""

@@ -19,7 +19,7 @@ from igdash.store.tables import activity_origin, activity_origin_sec
 MINUTE: Final = 60 * NS
 MOST_RANGES: Final = 200
 """Ranges in one statement."""
-_NEAR: Final = 64
+_NEAR: Final = 128
 """Ranges with fewer seqs between them are one: to walk over these costs less than another range."""
 _LONG: Final = 2_048
 """A range of fewer seqs is walked as it is."""

@@ -20,7 +20,7 @@ from sqlalchemy import (
     column,
     literal_column,
     select,
-    values,
+    text,
 )
 
 from igdash.store.tables import events
@@ -34,9 +34,19 @@ _walked: Final = events.alias("w")
 
 
 def table_of(names: Sequence[str], rows: Sequence[tuple[int, ...]]) -> CTE[Any]:
-    """Return a few rows of integers as a table to join with."""
-    columns = [column(name, BigInteger) for name in names]
-    return values(*columns, name="r").data(list(rows)).cte("r")
+    """Return a few rows of integers as a table to join with.
+
+    They are written into the statement: as parameters, one by one, SQLAlchemy would take longer
+    over them than the database over the answer.
+    """
+    values = ", ".join(str(tuple(map(int, row))) for row in rows)
+    columns = [column(f"column{i + 1}", BigInteger) for i in range(len(names))]
+    return _renamed(text(f"VALUES {values}").columns(*columns).cte("v"), names)
+
+
+def _renamed(table: Any, names: Sequence[str]) -> CTE[Any]:
+    """Both databases name the columns of VALUES column1, column2, …"""
+    return select(*(c.label(name) for c, name in zip(table.c, names, strict=True))).cte("r")
 
 
 def within(session: int, ranges: Ranges, wanted: Select[Any], table: Any = events) -> Select[Any]:
