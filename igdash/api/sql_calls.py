@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
 from flask import Response
@@ -11,7 +13,15 @@ from igdash.api import sql_types as s
 from igdash.api.gone import client_gone
 from igdash.api.routes import Call, Route
 from igdash.domain.sql import SQL_MEMORY, SQL_ROWS, SqlAnswer, SqlQuery
+from igdash.services import parquet_rows, sql_files
 from igdash.services.web import WebServices
+
+PARQUET: Final = "parquet"
+_FILES: Final = {
+    "csv": "text/csv; charset=utf-8; header=present",
+    "jsonl": "application/x-ndjson",
+    PARQUET: "application/vnd.apache.parquet",
+}
 
 
 def run(services: WebServices, call: Call) -> Response:
@@ -19,8 +29,24 @@ def run(services: WebServices, call: Call) -> Response:
     body: s.SqlIn = call.body
     sessions = tuple(services.sessions.resolve(prefix) for prefix in body.sessions)
     query = SqlQuery(sql=body.sql, limit=body.limit, explain=body.explain, sessions=sessions)
+    if body.format == PARQUET:
+        parquet_rows.require()  # before anything is asked
     answer = services.sql.run(query, name=body.id, gone=client_gone())
-    return Response(_json(answer), content_type="application/json")
+    if body.format == "json":
+        return Response(_json(answer), content_type="application/json")
+    response = Response(_file(answer, body.format), content_type=_FILES[body.format])
+    response.headers["Content-Disposition"] = f'attachment; filename="igdash-sql.{body.format}"'
+    response.headers["X-Truncated"] = str(answer.truncated).lower()
+    return response
+
+
+def _file(answer: SqlAnswer, format: str) -> Iterable[bytes]:
+    if format == PARQUET:
+        out = io.BytesIO()
+        sql_files.write_parquet(answer, out)
+        return (out.getvalue(),)
+    lines = sql_files.csv_lines if format == "csv" else sql_files.json_lines
+    return (line.encode("utf-8", "replace") for line in lines(answer))
 
 
 def _json(answer: SqlAnswer) -> Iterator[bytes]:
@@ -49,6 +75,7 @@ def views(services: WebServices, _call: Call) -> s.SqlViewsOut:
             seconds=services.sql.reader.seconds, rows=SQL_ROWS, memory_bytes=SQL_MEMORY
         ),
         functions=sorted(services.sql.reader.functions),
+        formats=["json", *(one for one in _FILES if one != PARQUET or parquet_rows.available())],
         views=[
             s.SqlViewOut(
                 name=view.name,

@@ -3,7 +3,7 @@ the OpenAPI document."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, field
@@ -15,12 +15,14 @@ from igdash.domain.sql import SQL_ROWS
 class SqlIn(Strict):
     """A statement. `limit` rows at most; `explain` answers how the database would go about it;
     `id`, chosen by the client, is what `DELETE /api/sql/{query}` cancels; `sessions` are all that
-    is seen of (SQLite alone)."""
+    is seen of (SQLite alone). `format` csv, jsonl or parquet (with the extra `igdash[parquet]`)
+    answers the rows as a file; its header `X-Truncated` says whether there were more."""
 
     sql: Annotated[str, Meta(min_length=1, max_length=100_000)]
     limit: Annotated[int, Meta(ge=1, le=SQL_ROWS)] = SQL_ROWS
     explain: bool = False
     id: Annotated[str, Meta(max_length=80, pattern=r"^[\w-]*$")] = ""
+    format: Literal["json", "csv", "jsonl", "parquet"] = "json"
     sessions: Annotated[list[str], Meta(max_length=200)] = field(default_factory=list)
 
 
@@ -73,9 +75,10 @@ class SqlLimitsOut(msgspec.Struct, kw_only=True):
 
 
 class SqlViewsOut(msgspec.Struct, kw_only=True):
-    """What statements can read. `functions` are those they may call."""
+    """What statements can read. `functions` are those they may call, `formats` what answers can be."""
 
     engine: str
     limits: SqlLimitsOut
     functions: list[str]
+    formats: list[str]
     views: list[SqlViewOut]

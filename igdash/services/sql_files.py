@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from igdash.domain.errors import InvalidQuery
 from igdash.domain.sql import SqlAnswer, SqlColumn
+from igdash.services import parquet_rows
 from igdash.services.csv_rows import cell, parse
 
 _RAW_ROWS: Final = msgspec.json.Decoder(list[list[msgspec.Raw]])
@@ -53,22 +52,16 @@ def unique_names(columns: Sequence[SqlColumn]) -> list[str]:
     return names
 
 
-def write_parquet(answer: SqlAnswer, path: Path) -> None:
+def write_parquet(answer: SqlAnswer, where: Path | BinaryIO) -> None:
     """Write a Parquet file. Raises `InvalidQuery` without pyarrow (the extra `parquet`)."""
-    try:
-        pyarrow = importlib.import_module("pyarrow")
-        parquet = importlib.import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise InvalidQuery(
-            "--output parquet", "needs pyarrow: pip install 'igdash[parquet]'"
-        ) from error
+    pyarrow = parquet_rows.require()
     rows = list(parsed_rows(answer))
     columns = [
         _arrow(pyarrow, column, [row[number] for row in rows])
         for number, column in enumerate(answer.columns)
     ]
     table = pyarrow.Table.from_arrays(columns, names=unique_names(answer.columns))
-    parquet.write_table(table, path)
+    pyarrow.parquet.write_table(table, where)
 
 
 def _arrow(pyarrow: Any, column: SqlColumn, values: Sequence[Any]) -> Any:

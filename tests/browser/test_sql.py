@@ -71,6 +71,26 @@ def test_a_statement_is_answered(asked: Page) -> None:
     assert "3 rows" in asked.text("#sql-note")
     assert asked.js(f"getComputedStyle({ROWS}[0].children[2]).textAlign") == "right"
     assert "q=SELECT" in asked.path
+    asked.js(
+        "(window.files = [], igdash.sql.hand = (blob, name) => window.files.push([name, blob]))"
+    )
+    for name in ("CSV", "JSON lines", "Parquet"):
+        asked.js(
+            "[...document.querySelectorAll('.sqlp-resultbar .btn')]"
+            ".find(b => b.textContent === arguments[0]).click() || 1",
+            name,
+        )
+    asked.wait("window.files.length === 3")
+    assert asked.js("window.files.map(f => f[0].split('.')[1])") == ["csv", "jsonl", "parquet"]
+    asked.js("window.files[2][1].slice(0, 4).text().then(t => window.magic = t)")
+    asked.wait("window.magic === 'PAR1'")
+    assert "3 rows" in asked.text("#sql-note")
+
+
+def test_columns_of_the_views_named_are_offered(asked: Page) -> None:
+    write(asked, "SELECT * FROM trace_tcp WHERE netns")
+    offered = "[...document.querySelectorAll('.cm-completionLabel')].map(e => e.textContent)"
+    asked.wait(f"({offered}).includes('netns_id')")
 
 
 def test_views_and_columns_insert_their_names(asked: Page) -> None:
@@ -172,6 +192,9 @@ def test_no_serious_fault(asked: Page, theme: str, size: tuple[int, int]) -> Non
     asked.resize(size)
     run(asked, "SELECT proc_comm, seq, NULL AS absent FROM trace_tcp")
     asked.wait(f"{ROWS}.length === 5")
+    asked.wait(
+        "document.getAnimations().every(a => a.effect.getTiming().iterations === Infinity || a.playState !== 'running')"
+    )
     asked.driver.execute_script(AXE)
     assert asked.driver.execute_async_script(RUN) == []
     assert asked.js("document.documentElement.scrollWidth <= innerWidth")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import threading
@@ -44,6 +45,30 @@ def test_an_answer_is_exact(side: Web) -> None:
     assert body["columns"][0] == {"name": "proc_pid", "type": "integer"}
     assert body["columns"][2] == {"name": "proc_comm", "type": "text"}
     assert (body["truncated"], body["engine"]) == (False, "sqlite")
+
+
+def test_an_answer_can_be_a_file(side: Web) -> None:
+    side.control.add(side.session(), [f'{{"proc":{{"pid":{n},"comm":"=a"}}}}' for n in range(3)])
+    found = {}
+    for format in ("csv", "jsonl", "parquet"):
+        answer = side.app.test_client().post(
+            "/api/sql",
+            json={
+                "sql": "SELECT proc_pid, proc_comm FROM trace_tcp",
+                "limit": 2,
+                "format": format,
+            },
+        )
+        assert answer.status_code == 200
+        assert answer.headers["Content-Disposition"].endswith(f'"igdash-sql.{format}"')
+        assert answer.headers["X-Truncated"] == "true"
+        found[format] = answer.data
+    assert found["csv"] == b"proc_pid,proc_comm\r\n0,'=a\r\n1,'=a\r\n"
+    assert found["jsonl"].splitlines()[0] == b'{"proc_pid":0,"proc_comm":"=a"}'
+    table = pytest.importorskip("pyarrow.parquet").read_table(io.BytesIO(found["parquet"]))
+    assert table.to_pydict() == {"proc_pid": [0, 1], "proc_comm": ["=a", "=a"]}
+    assert "parquet" in get(side, "/api/sql")[1]["formats"]
+    assert ask(side, "SELECT 1", format="xml")[0] == 422
 
 
 def test_views_tell_what_there_is(side: Web) -> None:

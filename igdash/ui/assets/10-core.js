@@ -82,7 +82,7 @@
 
   /** Call the API; answers parsed JSON (null when empty). Throws an Error whose `.problem` is the
       problem document (`status` 0 = the server could not be reached). */
-  ig.api = async (path, { method = "GET", body, signal } = {}) => {
+  ig.api = async (path, { method = "GET", body, signal, blob = false } = {}) => {
     const url = path.startsWith("/api/") ? path : "/api/" + path.replace(/^\//, "");
     const options = { method, signal, headers: { Accept: "application/json" }, credentials: "same-origin" };
     if (body !== undefined) {
@@ -102,6 +102,7 @@
       const problem = await problemOf(response);
       throw Object.assign(new Error(problem.detail || problem.title || "Error " + response.status), { problem });
     }
+    if (blob) return response.blob();
     const text = await response.text();
     return text ? ig.parseExact(text) : null;
   };

@@ -22,11 +22,11 @@
 
   const newId = () => [...crypto.getRandomValues(new Uint8Array(12))].map((b) => b.toString(16).padStart(2, "0")).join("");
 
-  /** Run a statement. Answers {done: Promise<answer>, cancel()}; a cancelled one rejects with an
-      AbortError. The request is cut as well, so that the server notices even if the DELETE is lost. */
-  sql.start = (text, explain) => {
+  /** Run a statement. Answers {done: Promise<answer>, cancel()}, of another format than json
+      Promise<Blob>; a cancelled one rejects with an AbortError. The request is cut as well, so that the server notices even if the DELETE is lost. */
+  sql.start = (text, explain, format = "json") => {
     const id = newId(), stop = new AbortController();
-    const done = ig.api("/api/sql", { method: "POST", body: { sql: text, explain, id }, signal: stop.signal });
+    const done = ig.api("/api/sql", { method: "POST", body: { sql: text, explain, id, format }, signal: stop.signal, blob: format !== "json" });
     return { done, cancel: () => { ig.api("/api/sql/" + id, { method: "DELETE" }).catch(() => {}); stop.abort(); } };
   };
   sql.describe = () => ig.api("/api/sql");
@@ -59,8 +59,11 @@
   /** Hand the answer to the browser as a file. */
   sql.download = (answer, kind) => {
     const parts = kind === "csv" ? csv(answer) : jsonl(answer);
-    const url = URL.createObjectURL(new Blob(parts, { type: kind === "csv" ? "text/csv" : "application/x-ndjson" }));
-    const link = ig.el("a", { href: url, download: "igdash-sql." + kind });
+    sql.hand(new Blob(parts, { type: kind === "csv" ? "text/csv" : "application/x-ndjson" }), "igdash-sql." + kind);
+  };
+  sql.hand = (blob, name) => {
+    const url = URL.createObjectURL(blob);
+    const link = ig.el("a", { href: url, download: name });
     document.body.append(link);
     link.click();
     link.remove();

@@ -38,7 +38,9 @@
   /** Make the table of an answer. */
   ig.sql.grid = (answer) => {
     const order = answer.rows.map((_, i) => i), size = widths(answer);
-    const template = "minmax(52px,max-content) " + size.map((w, i) => (i === size.length - 1 ? `minmax(${w}px,1fr)` : w + "px")).join(" ");
+    // A last text takes the room that is left; a last number stays beside its neighbours.
+    const end = answer.columns.length && RIGHT[answer.columns.at(-1).type];
+    const template = "minmax(52px,max-content) " + size.map((w, i) => (i === size.length - 1 && !end ? `minmax(${w}px,1fr)` : w + "px")).join(" ") + (end ? " minmax(0,1fr)" : "");
     const total = size.reduce((a, b) => a + b, 52);
     const height = Math.min(order.length * ROW, MAX_HEIGHT);
     let sorted = null, first = -1, last = -1, active = 0;

@@ -4,7 +4,8 @@
   "use strict";
   const ig = window.igdash;
   const { el, svg } = ig;
-  const MOST = 500, W = 1000, H = 300, LEFT = 64, BOTTOM = 46, TOP = 12, RIGHT = 12;
+  const MOST = 500, LEFT = 64, BOTTOM = 46, TOP = 12, RIGHT = 12, MOST_HIGH = 480;
+  const SLOT = 54, LETTER = 6.7; // px along the axis for a label, and for one of its letters
   const numeric = (type) => type === "integer" || type === "number";
 
   const guess = (columns) => {
@@ -16,20 +17,26 @@
     const raw = top / 4, power = 10 ** Math.floor(Math.log10(raw));
     return [1, 2, 2.5, 5, 10].map((f) => f * power).find((s) => s >= raw);
   };
-  const short = (value) => { const t = ig.sql.text(value); return /^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(t) ? t.slice(11, 19) : t.length > 18 ? t.slice(0, 17) + "…" : t; };
+  const short = (value, letters) => {
+    const t = ig.sql.text(value);
+    if (/^\d{4}-\d\d-\d\d[T ]\d\d:\d\d/.test(t)) return t.slice(11, 19);
+    return t.length > letters ? t.slice(0, letters - 1) + "…" : t;
+  };
 
-  const picture = (points, kind, names) => {
+  /* Drawn for the place there is, so that its letters have their size on a phone, too. */
+  const picture = (points, kind, names, W, H) => {
     const high = Math.max(0, ...points.map((p) => p.y)), low = Math.min(0, ...points.map((p) => p.y));
     const tick = step((high - low) || 1), top = Math.ceil(high / tick) * tick || tick, bottom = Math.floor(low / tick) * tick;
     const width = (W - LEFT - RIGHT) / Math.max(1, points.length);
     const x = (i) => LEFT + (i + 0.5) * width, y = (v) => TOP + ((top - v) / (top - bottom)) * (H - TOP - BOTTOM);
-    const node = svg("svg", { class: "sqlp-svg", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${names[1]} by ${names[0]}, ${points.length} values, ${ig.fmt.count(low)} to ${ig.fmt.count(high)}` });
+    const node = svg("svg", { class: "sqlp-svg", width: W, height: H, viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${names[1]} by ${names[0]}, ${points.length} values, ${ig.fmt.count(low)} to ${ig.fmt.count(high)}` });
     for (let v = bottom; v <= top + tick / 2; v += tick) {
       node.append(svg("line", { class: "grid", x1: LEFT, x2: W - RIGHT, y1: y(v), y2: y(v) }),
         svg("text", { x: LEFT - 8, y: y(v) + 4, "text-anchor": "end" }, Math.abs(v) >= 1000 ? ig.fmt.short(v) : String(Number(v.toPrecision(6)))));
     }
-    const every = Math.max(1, Math.ceil(points.length / 9));
-    points.forEach((p, i) => { if (i % every === 0) node.append(svg("text", { x: x(i), y: H - BOTTOM + 18, "text-anchor": "middle" }, short(p.x))); });
+    const every = Math.max(1, Math.ceil(points.length / Math.max(1, Math.floor((W - LEFT - RIGHT) / SLOT))));
+    const letters = Math.max(4, Math.floor((width * every) / LETTER) - 1);
+    points.forEach((p, i) => { if (i % every === 0) node.append(svg("text", { x: x(i), y: H - BOTTOM + 18, "text-anchor": "middle" }, short(p.x, letters))); });
     const hover = (p) => svg("title", {}, `${ig.sql.text(p.x)}: ${ig.sql.text(p.raw)}`);
     if (kind === "line") {
       node.append(svg("path", { class: "line", d: points.map((p, i) => (i ? "L" : "M") + x(i).toFixed(1) + " " + y(p.y).toFixed(1)).join("") }));
@@ -57,11 +64,19 @@
     const kind = el("div", { class: "sqlp-kinds", role: "group", "aria-label": "Kind of chart" }, ["bar", "line"].map((name) =>
       el("button", { class: "btn s toggle", type: "button", "aria-pressed": String(now.kind === name), on: { click: () => { now.kind = name; draw(); } } }, name === "bar" ? "Bars" : "Line")));
     const note = el("span", { class: "muted" });
+    let points = [], size = "";
+    const paint = () => {
+      const wide = Math.floor(place.clientWidth), high = Math.min(MOST_HIGH, Math.floor(place.clientHeight));
+      if (wide < 80 || high < 80) return; // not in the page yet
+      size = wide + "x" + high;
+      place.replaceChildren(points.length ? picture(points, now.kind, [columns[now.x].name, columns[now.y].name], wide, high) : el("p", { class: "muted" }, "No numbers to draw in this column."));
+    };
+    new ResizeObserver(() => { if (size !== Math.floor(place.clientWidth) + "x" + Math.min(MOST_HIGH, Math.floor(place.clientHeight))) paint(); }).observe(place);
     const draw = () => {
       [...kind.children].forEach((b, i) => b.setAttribute("aria-pressed", String((i ? "line" : "bar") === now.kind)));
-      const points = answer.rows.filter((r) => r[now.y] !== null).slice(0, MOST).map((r) => ({ x: r[now.x], y: Number(r[now.y]), raw: r[now.y] })).filter((p) => Number.isFinite(p.y));
+      points = answer.rows.filter((r) => r[now.y] !== null).slice(0, MOST).map((r) => ({ x: r[now.x], y: Number(r[now.y]), raw: r[now.y] })).filter((p) => Number.isFinite(p.y));
       ig.setText(note, answer.rows.length > MOST ? `the first ${MOST} of ${ig.fmt.count(answer.rows.length)} rows` : "");
-      place.replaceChildren(points.length ? picture(points, now.kind, [columns[now.x].name, columns[now.y].name]) : el("p", { class: "muted" }, "No numbers to draw in this column."));
+      paint();
       onChange({ kind: now.kind, x: columns[now.x].name, y: columns[now.y].name });
     };
     if (now.y < 0) return el("div", { class: "empty" }, el("h2", {}, "Nothing to draw"), el("p", {}, "A chart needs a column of numbers, for example: SELECT node, count(*) AS events FROM v_events GROUP BY node."));

@@ -5,7 +5,7 @@
   const { el, icon, setText } = ig;
   const START = "SELECT gadget, namespace, state, events, lost\nFROM v_sessions\nORDER BY events DESC\n";
   const node = (id) => ig.$("sql-" + id);
-  let editor = null, making = null, side = null, facts = null, running = null, answer = null, shown = "table", picture = {}, wanted = "";
+  let editor = null, making = null, side = null, facts = null, running = null, answer = null, asked = null, shown = "table", picture = {}, wanted = "", offered = null, later = 0;
 
   const busy = (on) => {
     node("run").disabled = on;
@@ -69,7 +69,8 @@
     const modes = el("div", { class: "sqlp-modes", role: "group", "aria-label": "Show as" }, ["table", "chart"].map((name) =>
       el("button", { class: "btn s toggle", type: "button", "aria-pressed": String(shown === name), on: { click: () => pick(name) } }, name === "table" ? "Table" : "Chart")));
     const bar = el("div", { class: "sqlp-resultbar" }, modes, el("span", { class: "sp" }),
-      button("CSV", "download", () => ig.sql.download(answer, "csv")), button("JSON lines", "download", () => ig.sql.download(answer, "jsonl")));
+      button("CSV", "download", () => ig.sql.download(answer, "csv")), button("JSON lines", "download", () => ig.sql.download(answer, "jsonl")),
+      facts && facts.formats.includes("parquet") ? Object.assign(button("Parquet", "download", parquet), { title: "Written by the server: the statement runs once more" }) : null);
     const main = !answer.rows.length ? empty("No rows", "The statement is right; nothing matches it.")
       : shown === "chart" ? ig.sql.chart(answer, picture, (now) => { picture = now; }) : ig.sql.grid(answer);
     root.replaceChildren(bar, main);
@@ -77,34 +78,49 @@
 
   /* ---------- running ---------- */
 
-  const run = async (explain = false) => {
-    if (running || !editor) return;
-    const text = editor.text();
-    if (!text.trim()) { editor.focus(); return; }
-    editor.mark(null);
-    ig.setParam("q", text);
+  /* Wait for a statement, with its clock; `work` hears the answer and the ms it took. */
+  const follow = async (began, job, work, failed) => {
+    const timer = wait(began);
     busy(true);
-    const began = performance.now(), timer = wait(began);
-    const job = (running = ig.sql.start(text, explain));
+    running = job;
     try {
-      answer = await job.done;
-      if (explain) shown = "table";
-      const ms = performance.now() - began;
-      told(answer, ms);
-      result();
-      if (!explain) ig.sql.remember({ sql: text, at: new Date().toISOString(), rows: answer.rows.length, ms: answer.elapsed_ms });
+      work(await job.done, performance.now() - began);
     } catch (error) {
       if (error.name === "AbortError") note(el("span", { class: "muted" }, "Cancelled after " + ig.fmt.duration(performance.now() - began) + "."));
-      else {
-        fail(text, error);
-        if (!explain) ig.sql.remember({ sql: text, at: new Date().toISOString(), rows: 0, ms: 0, error: error.message });
-      }
+      else failed(error);
     } finally {
       clearInterval(timer);
       running = null;
       busy(false);
       side.redraw();
     }
+  };
+  const run = (explain = false) => {
+    if (running || !editor) return;
+    const text = editor.text();
+    if (!text.trim()) { editor.focus(); return; }
+    editor.mark(null);
+    ig.setParam("q", text);
+    const show = (found, ms) => {
+      answer = found;
+      asked = { text, explain };
+      if (explain) shown = "table";
+      told(answer, ms);
+      result();
+      if (!explain) ig.sql.remember({ sql: text, at: new Date().toISOString(), rows: answer.rows.length, ms: answer.elapsed_ms });
+    };
+    follow(performance.now(), ig.sql.start(text, explain), show, (error) => {
+      fail(text, error);
+      if (!explain) ig.sql.remember({ sql: text, at: new Date().toISOString(), rows: 0, ms: 0, error: error.message });
+    });
+  };
+  const parquet = () => {
+    if (running || !asked) return;
+    const file = (blob) => { ig.sql.hand(blob, "igdash-sql.parquet"); told(answer, answer.elapsed_ms); };
+    follow(performance.now(), ig.sql.start(asked.text, asked.explain, "parquet"), file, (error) => {
+      told(answer, answer.elapsed_ms);
+      ig.toast("No Parquet file: " + error.message, "err");
+    });
   };
   const cancel = () => { if (running) running.cancel(); };
 
@@ -154,11 +170,26 @@
     const { limits, engine, views } = facts;
     setText(node("facts"), `${engine === "sqlite" ? "SQLite" : "PostgreSQL"}, read only · at most ${limits.seconds} s, ${ig.fmt.count(limits.rows)} rows, ${Math.round(limits.memory_bytes / 1048576)} MiB`);
     side.views(views);
-    if (editor) editor.schema(engine, Object.fromEntries(views.map((v) => [v.name, v.columns.map((c) => c.name)])));
+    offered = null;
+    offer();
+  };
+  /* What completion offers: the views, the functions, and the columns of the views that the statement
+     names, or of all while it names none. */
+  const offer = () => {
+    if (!facts || !editor) return;
+    const words = new Set(editor.text().toLowerCase().match(/\w+/g));
+    const named = facts.views.filter((v) => words.has(v.name));
+    const now = named.map((v) => v.name).join();
+    if (now === offered) return;
+    offered = now;
+    const names = [...facts.functions, ...(named.length ? named : facts.views).flatMap((v) => v.columns.map((c) => c.name))];
+    editor.schema(facts.engine, Object.assign(Object.fromEntries(names.map((name) => [name, []])),
+      Object.fromEntries(facts.views.map((v) => [v.name, v.columns.map((c) => c.name)]))));
   };
   const make = async () => {
     editor = await ig.sql.editor(node("editor"), node("root").dataset.editor, {
-      doc: wanted || START, label: "SQL statement", hint: "SELECT … FROM v_events", onRun: () => run(), onChange: () => {},
+      doc: wanted || START, label: "SQL statement", hint: "SELECT … FROM v_events", onRun: () => run(),
+      onChange: () => { clearTimeout(later); later = setTimeout(offer, 150); },
     });
     side = ig.sql.side(node("side"), { use, insert: (text) => editor.insert(text) });
     node("run").addEventListener("click", () => run());
