@@ -19,7 +19,15 @@ from igdash.domain.times import NS, now_ns
 from igdash.sources.native.client import GrpcClient, GrpcFailure
 from igdash.sources.native.http2 import UNAVAILABLE, UNKNOWN, Call, Status
 from igdash.sources.native.replayed import Gate, Memory
-from igdash.sources.native.runs import INFO, PROTOCOL, Changed, Emit, NodeRun, Wanted
+from igdash.sources.native.runs import (
+    INFO,
+    PROTOCOL,
+    SETTLES_WITHIN,
+    Changed,
+    Emit,
+    NodeRun,
+    Wanted,
+)
 from igdash_wire import ig_pb2 as pb
 
 CREATE: Final = "/api.GadgetInstanceManager/CreateGadgetInstance"
@@ -240,8 +248,13 @@ class InstanceRun(NodeRun):
         now = loop.time()
         held = now - self._held_since
         quiet = now - self._last >= QUIET * 0.9
-        patience = HOLD_KNOWN if gate.in_the_middle else HOLD
-        if (quiet and not gate.in_the_middle) or held >= patience:
+        if not gate.held:
+            over = held >= SETTLES_WITHIN
+        elif gate.in_the_middle:
+            over = held >= HOLD_KNOWN
+        else:
+            over = quiet or held >= HOLD
+        if over:
             self._settle()
         else:
             self._timer = loop.call_later(QUIET, self._look)
@@ -251,14 +264,14 @@ class InstanceRun(NodeRun):
             self._timer.cancel()
             self._timer = None
         if self._gate is not None:
-            self._gate.settle()
+            self._gate.settle(now_ns())
 
     def _detached(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._gate is not None:
-            self._gate.abandon()
+            self._gate.abandon(now_ns())
 
     async def _ask_to_end(self, client: GrpcClient, call: Call) -> bool:  # noqa: ARG002
         if not self._own or self._leave:
@@ -299,5 +312,6 @@ class InstanceRun(NodeRun):
             status = Status(UNAVAILABLE, "the instance was removed by somebody")
         elif status.code == 0:
             self._become(NodeState.ENDED, "the instance was removed")
+            self._log("info", "the instance was removed")
             return
         super()._judge(status)

@@ -17,12 +17,14 @@ from google.protobuf.message import DecodeError
 from igdash.domain.chunks import Chunk, ChunkKind
 from igdash.domain.gadgets import DataSource
 from igdash.domain.losses import LossCause
-from igdash.domain.times import format_ns
+from igdash.domain.times import NS, format_ns
 from igdash.sources.elements import RowFormat
 from igdash_wire import ig_pb2 as pb
 
 DATA: Final = 0
 INFO: Final = 4
+IN_FLIGHT: Final = NS
+"""How much older than the last data received the first event may be that a cut connection lost (ns)."""
 _SEQ_RANGE: Final = 1 << 32
 _SEVERITIES: Final = ("panic", "fatal", "error", "warning", "info", "debug", "trace")
 

@@ -15,7 +15,7 @@ from igdash.domain.chunks import Chunk, ChunkKind
 from igdash.domain.instances import DIGEST, REMEMBERED, RING, Recall, Tail, digest, known_lines
 from igdash.domain.losses import LossCause
 from igdash.domain.times import NS
-from igdash.sources.native.reading import log_chunk, loss_chunk
+from igdash.sources.native.reading import IN_FLIGHT, log_chunk, loss_chunk
 
 Emit = Callable[[Chunk], None]
 
@@ -66,12 +66,12 @@ class Gate:
         self._fresh = fresh
         self._waiting: list[_Held] = []
         self._since = memory.at or began
-        if fresh:
-            # Nothing of it is known, so there is nothing to wait for.
-            self.settle()
 
     def take(self, chunk: Chunk) -> None:
         """Take what comes: hand it on, or hold it while it may be known already."""
+        if self._fresh and chunk.kind is ChunkKind.JSON_LINES:
+            # Nothing of it is known, so there is nothing to wait for.
+            self.settle(chunk.received)
         if self.open or chunk.kind not in (ChunkKind.JSON_LINES, ChunkKind.LOSS):
             self._pass(chunk)
             return
@@ -89,8 +89,8 @@ class Gate:
         ours = b"".join(self._memory.digests)
         return bool(marks) and not ours.endswith(marks) and _aligned(ours, marks)
 
-    def settle(self) -> None:
-        """Decide on what is held; from now on everything is new."""
+    def settle(self, now: int) -> None:
+        """Decide on what is held; from now (ns) on everything is new."""
         if self.open:
             return
         self.open = True
@@ -98,7 +98,9 @@ class Gate:
         have = () if self._fresh else tuple(self._memory.digests)
         known = known_lines(have, marks)
         if known is None:
-            self._account(bool(have))
+            # The gadget sees something only a while after the attach, so that does not end the gap.
+            seen = next((one.chunk.received for one in self._waiting if one.line), now)
+            self._account(bool(have), seen)
         cut = self._after(known or 0)
         waiting, self._waiting = self._waiting, []
         for chunk in _joined(waiting[cut:]):
@@ -108,11 +110,11 @@ class Gate:
             text = f"{self.held} events were told again, {lines} of them were known already"
             self._emit(log_chunk(self._node, self._began, "info", text))
 
-    def abandon(self) -> None:
+    def abandon(self, now: int) -> None:
         """The stream broke. What is surely new is handed on; what cannot be judged yet is not: the
         next attach is told it again, or finds that it is missing."""
         if not self.open and known_lines(tuple(self._memory.digests), self._marks()) is not None:
-            self.settle()
+            self.settle(now)
         self.open = True
 
     def _pass(self, chunk: Chunk) -> None:
@@ -132,25 +134,25 @@ class Gate:
                 return place + 1
         return len(self._waiting)
 
-    def _account(self, had: bool) -> None:
-        """Nothing that we have was told again: write what that means."""
+    def _account(self, had: bool, end: int) -> None:
+        """Nothing that we have was told again until `end` (ns): write what that means."""
         if self._fresh:
             why = "the instance was gone and has been made again"
         elif had and self.held < RING:
             why = "the instance was started anew meanwhile"
         elif self.held >= RING:
-            why = f"more than the {RING} events happened that an instance remembers"
+            why = (
+                f"more than the {RING} events happened that an instance remembers, or it was started"
+                " anew"
+            )
         else:
             why = "whether the instance was started anew meanwhile cannot be told"
         seconds = max(self._began - self._since, 0) / NS
         detail = (
             f"not reading for {seconds:.1f} s, and {why}; how many events are missing is not known"
         )
-        self._pass(
-            loss_chunk(
-                self._node, self._since, self._began, 0, LossCause.STREAM, detail, exact=False
-            )
-        )
+        start, cause = self._since - IN_FLIGHT, LossCause.STREAM
+        self._pass(loss_chunk(self._node, start, end, 0, cause, detail, exact=False))
 
 
 def _aligned(ours: bytes, marks: bytes) -> bool:

@@ -24,7 +24,13 @@ from igdash.domain.times import NS, now_ns
 from igdash.sources.native.client import GrpcClient, GrpcFailure
 from igdash.sources.native.describe import described, schema_key
 from igdash.sources.native.http2 import CODES, UNAVAILABLE, UNKNOWN, Call, Status
-from igdash.sources.native.reading import NodeReader, log_chunk, loss_chunk, schema_chunk
+from igdash.sources.native.reading import (
+    IN_FLIGHT,
+    NodeReader,
+    log_chunk,
+    loss_chunk,
+    schema_chunk,
+)
 from igdash.sources.process import cause_first
 from igdash_wire import ig_pb2 as pb
 
@@ -43,8 +49,6 @@ gadgets were seen to send it and then to fail (confirmed.md 29)."""
 SETTLES_WITHIN: Final = 10.0
 """Seconds after the schema within which a gadget that sends nothing counts as attached. A real daemon
 sent the schema 85 ms before its programs saw anything."""
-IN_FLIGHT: Final = NS
-"""How much older than the last data received the first event may be that a cut connection lost (ns)."""
 REFUSALS: Final = 5
 """Refusals in a row after which a gadget that ran on the node is given up."""
 REFUSED: Final = frozenset({UNKNOWN, 3, 5, 12})
