@@ -3,7 +3,8 @@
 `python benchmarks/exports.py [--events 1000000] [--store URL] [--formats jsonl,csv]`
 
 Each format is exported by a process of its own, as the exporter does it (written, synced, read back),
-and as a stream without a file; RSS is the most that process held, the interpreter included.
+and as a stream without a file. RSS is the most that process held, the interpreter included; growth is
+by how much that is more than it held, all modules loaded, before it read the first event.
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 def child(url: str, how: str, folder: str) -> None:
     from igdash.domain.queries import EventRange, SessionQuery
     from igdash.domain.schedules import ExportFormat
-    from igdash.services import export_files
+    from igdash.services import export_files, parquet_rows
     from igdash.services.export_runs import BLOCK
     from igdash.services.render import event_lines
     from igdash.store import open_reader
 
     reader = open_reader(url)
     [session] = reader.sessions.list(SessionQuery()).sessions
+    if how in ("parquet", "jsonl.zst"):
+        parquet_rows.require()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    before = resident("VmRSS")
     started, cpu = time.perf_counter(), time.process_time()
     blocks = reader.events.stream(session.id, EventRange(limit=BLOCK))
     if how == "stream":
@@ -42,16 +47,31 @@ def child(url: str, how: str, folder: str) -> None:
         export_files.verify(path, ExportFormat(how), written)
         rows, size = written.rows, written.bytes
     elapsed, used = time.perf_counter() - started, time.process_time() - cpu
-    status = Path("/proc/self/status").read_text()
-    rss = int(status.split("VmHWM:")[1].split()[0]) / 1024
-    print(json.dumps({"rows": rows, "bytes": size, "s": elapsed, "cpu": used, "rss": rss}))
+    rss = resident("VmHWM")
+    print(
+        json.dumps(
+            {
+                "rows": rows,
+                "bytes": size,
+                "s": elapsed,
+                "cpu": used,
+                "rss": rss,
+                "more": rss - before,
+            }
+        )
+    )
+
+
+def resident(what: str) -> float:
+    """Return memory of this process in MiB: `VmRSS` now, `VmHWM` at most."""
+    return int(Path("/proc/self/status").read_text().split(f"{what}:")[1].split()[0]) / 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--store", default="")
-    parser.add_argument("--formats", default="stream,jsonl,jsonl.gz,csv,parquet")
+    parser.add_argument("--formats", default="stream,jsonl,jsonl.gz,jsonl.zst,csv,parquet")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
@@ -65,7 +85,8 @@ def main() -> None:
             url = f"sqlite:///{folder}/x.db"
             seed(url, sessions=1, events=args.events, running=False)
         print(
-            f"{'export':10} {'events':>12} {'MB':>8} {'events/s':>10} {'per core':>10} {'RSS':>8}"
+            f"{'export':10} {'events':>12} {'MB':>8} {'events/s':>10} {'per core':>10}"
+            f" {'RSS':>9} {'growth':>9}"
         )
         for how in args.formats.split(","):
             argv = [sys.executable, __file__, "--child", url, how, folder]
@@ -73,7 +94,7 @@ def main() -> None:
             one = json.loads(done.stdout)
             print(
                 f"{how:10} {one['rows']:12,} {one['bytes'] / 1e6:8.1f} {one['rows'] / one['s']:10,.0f}"
-                f" {one['rows'] / one['cpu']:10,.0f} {one['rss']:6.1f} MB"
+                f" {one['rows'] / one['cpu']:10,.0f} {one['rss']:5.1f} MiB {one['more']:5.1f} MiB"
             )
 
 
