@@ -51,7 +51,7 @@ TABLE: tuple[Route, ...] = (
     *schedule_calls.ROUTES,
     *system_calls.ROUTES,
 )
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def create_flask(services: WebServices, options: WebOptions) -> Flask:
@@ -69,9 +69,14 @@ def register(app: Flask, services: WebServices, options: WebOptions) -> None:
     problems.install(app)
     for route in ROUTES:
         app.add_url_rule(
-            route.rule, route.name, partial(_answer, services, route), methods=[route.method]
+            route.rule,
+            route.name,
+            partial(_answer, services, route),
+            methods=[route.method],
+            provide_automatic_options=False,  # Flask's would name every method: see `_nothing`
         )
     app.add_url_rule("/api", "api_root", _nothing, methods=METHODS)
+    app.add_url_rule("/api/", "api_folder", _nothing, methods=METHODS)
     app.add_url_rule("/api/<path:rest>", "api_other", _nothing, methods=METHODS)
     sockets.register(app, services, options)
 
@@ -104,11 +109,14 @@ def _json() -> object:
 
 
 def _nothing(rest: str = "") -> Response:
-    """Answer an unknown path, or a known one with a wrong method."""
+    """Answer an unknown path, or a known one with a wrong method, or what its methods are."""
     if any(re.fullmatch(pattern, request.path) for pattern in sockets.PATHS):
         wanted = {"Upgrade": "websocket", "Connection": "Upgrade"}
         return problems.problem(426, "this is a WebSocket", headers=wanted)
     allowed = sorted({route.method for route in ROUTES if route.matches(request.path)})
+    if allowed and request.method == "OPTIONS":
+        more = ["HEAD"] if "GET" in allowed else []
+        return Response(status=204, headers={"Allow": ", ".join([*allowed, *more, "OPTIONS"])})
     if allowed:
         raise MethodNotAllowed(valid_methods=allowed)
     raise NotFound(f"there is no {request.path[:200]}" if rest else "see /api/openapi.json")

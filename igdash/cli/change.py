@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from igdash.bootstrap import control_client, open_desk
 from igdash.cli.context import settings_of
-from igdash.cli.main import FAILED, OK, complain
+from igdash.cli.main import FAILED, OK, USAGE, complain
 from igdash.cli.output import show_one
 from igdash.cli.shapes import SESSION
 from igdash.domain.errors import IgdashError, InvalidSpec
@@ -20,6 +20,8 @@ from igdash.settings import Settings
 def start(args: argparse.Namespace) -> int:
     """Start a session and print its id."""
     settings = settings_of(args)
+    if not args.gadget and not args.attach:
+        return complain("name a gadget to start; `igdash gadgets` lists them", USAGE)
     environment = args.environment or _only_environment(settings)
     instance = _instance(settings, environment, args.attach)
     gadget = args.gadget or (instance.gadget if instance else "")

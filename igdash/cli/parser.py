@@ -24,6 +24,19 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {visible(message)} (see {self.prog} --help)\n")
 
 
+class _Version(argparse.Action):
+    """`--version`: what `igdash version` prints. Its import waits until it is asked."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print it and exit."""
+        from igdash.cli.admin import version
+
+        parser.exit(version(argparse.Namespace()))
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; each sets `run` to `module:function`."""
     parser = Parser(
@@ -32,6 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="An ID may be shortened to any prefix that only one session has.",
     )
     _common(parser, None)
+    parser.add_argument("--version", action=_Version, help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _serving(commands)
     _looking(commands)

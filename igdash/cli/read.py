@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from igdash.bootstrap import open_desk
 from igdash.cli.context import settings_of
-from igdash.cli.main import OK
+from igdash.cli.main import OK, USAGE, complain
 from igdash.cli.output import show, show_one
 from igdash.cli.shapes import LOG, LOSS, SESSION
-from igdash.domain.errors import InvalidQuery
 from igdash.domain.ports import SessionReader
 from igdash.domain.queries import MAX_LIMIT, SessionQuery, SessionSort
 from igdash.domain.sessions import Session, SessionState
@@ -22,7 +21,8 @@ def sessions(args: argparse.Namespace) -> int:
     name = args.sort.removeprefix("-")
     if name not in tuple(SessionSort):
         allowed = ", ".join(SessionSort)
-        raise InvalidQuery("--sort", f"unknown {name!r}{near(name, SessionSort)}; known: {allowed}")
+        why = f"unknown {name!r}{near(name, SessionSort)}; known: {allowed}"
+        return complain(f"--sort: {why}", USAGE)
     query = SessionQuery(
         states=tuple(SessionState(state) for state in args.state or ()),
         gadget=args.gadget,

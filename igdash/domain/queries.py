@@ -22,15 +22,18 @@ class SessionSort(StrEnum):
     LAST_EVENT = "last_event"
     EVENTS = "events"
     LOST = "lost"
+    MALFORMED = "malformed"
     BYTES = "bytes"
     RATE = "rate"
     GADGET = "gadget"
     NAMESPACE = "namespace"
     POD = "pod"
+    CONTAINER = "container"
     NODE = "node"
     NAME = "name"
     STATE = "state"
     ENVIRONMENT = "environment"
+    ID = "id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

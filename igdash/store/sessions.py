@@ -30,10 +30,12 @@ _TEXTS: Final = {
     SessionSort.GADGET: _c.gadget,
     SessionSort.NAMESPACE: _c.namespace,
     SessionSort.POD: _c.pod,
+    SessionSort.CONTAINER: _c.container,
     SessionSort.NODE: _c.node,
     SessionSort.NAME: _c.name,
     SessionSort.STATE: _c.state,
     SessionSort.ENVIRONMENT: _c.environment,
+    SessionSort.ID: _c.uid,
 }
 _NUMBERS: Final[Mapping[SessionSort, ColumnElement[Any]]] = {
     SessionSort.STARTED: func.coalesce(_c.started, _c.created),
@@ -42,6 +44,7 @@ _NUMBERS: Final[Mapping[SessionSort, ColumnElement[Any]]] = {
     SessionSort.LAST_EVENT: func.coalesce(_c.last_ts, 0),
     SessionSort.EVENTS: _c.event_count,
     SessionSort.LOST: _c.lost,
+    SessionSort.MALFORMED: _c.malformed,
     SessionSort.BYTES: _c.byte_count,
 }
 

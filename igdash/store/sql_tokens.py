@@ -134,19 +134,26 @@ def _behind_dollar(sql: str, opening: re.Match[str]) -> int:
 
 
 def check_start(words: Sequence[Token]) -> None:
-    """Raise `SqlForbidden` for what cannot be a SELECT, `SqlInvalid` when there is nothing."""
+    """Raise `SqlForbidden` for a statement that is no SELECT, `SqlInvalid` for what is none at all."""
     if not words:
         raise SqlInvalid("there is no statement", 1)
     first = words[0]
     if first.text.lower() in _STARTS:
         return
-    if first.kind == "name" and first.text.lower() not in _OTHERS:
+    if first.kind == "name" and first.text.lower() not in _STATEMENTS:
         raise SqlInvalid(f"no statement begins with {first.text[:40]!r}", first.start + 1)
-    if first:
-        raise SqlForbidden("only one SELECT over the views is allowed", words[0].start + 1)
+    raise SqlForbidden("only one SELECT over the views is allowed", first.start + 1)
 
 
 _STARTS: Final = frozenset({"select", "with", "values", "explain", "("})
+_OTHERS: Final = """
+    abort alter analyze attach begin call checkpoint close cluster comment commit copy create
+    deallocate declare delete detach discard do drop end execute fetch grant import insert listen
+    load lock merge move notify pragma prepare reassign refresh reindex release replace reset revoke
+    rollback savepoint security set show start table truncate unlisten update vacuum
+    """
+_STATEMENTS: Final = frozenset(_OTHERS.split())
+"""What else a statement of either database may begin with; anything else is a slip."""
 
 
 def without_explain(sql: str, words: Sequence[Token]) -> tuple[str, bool]:

@@ -148,7 +148,7 @@ def test_every_path_of_the_document_answers_what_it_says(side: Web) -> None:
 def test_the_document_lists_every_rule_of_the_application(side: Web) -> None:
     """What Flask serves below our paths is in the document, sockets and the 404 apart."""
     known = {(route.rule, route.method) for route in ROUTES}
-    apart = {"/api", "/api/<path:rest>", "/api/live", "/api/sessions/<string:id>/ws"}
+    apart = {"/api", "/api/", "/api/<path:rest>", "/api/live", "/api/sessions/<string:id>/ws"}
     served_rules = {
         (rule.rule, method)
         for rule in side.app.url_map.iter_rules()
@@ -156,6 +156,21 @@ def test_the_document_lists_every_rule_of_the_application(side: Web) -> None:
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert served_rules == known
+
+
+def test_options_names_the_methods_of_a_path(side: Web) -> None:
+    client = side.app.test_client()
+    for path, methods in (
+        ("/api/sessions", {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("/api/sessions/abc/stop", {"POST", "OPTIONS"}),
+    ):
+        answer = client.options(path)
+        assert answer.status_code == 204
+        assert set(answer.headers["Allow"].split(", ")) == methods
+    for path in ("/api", "/api/", "/api/nothing"):
+        answer = client.options(path)
+        assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
+        assert client.get(path).content_type == "application/problem+json"
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)

@@ -73,7 +73,7 @@ def test_sessions_are_filtered_sorted_and_limited(igdash):
 
 def test_a_wrong_sort_names_the_possible_ones(igdash):
     code, _, err = igdash("sessions", "--sort", "-event")
-    assert code == 1
+    assert code == 2
     assert "did you mean events" in err
     assert one_line(err)
 

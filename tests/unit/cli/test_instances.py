@@ -61,17 +61,17 @@ def test_attach(control: FakeControl, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "why"),
+    ("argv", "code", "why"),
     [
-        (["--attach", "a"], "several instances begin"),
-        (["--attach", "nope"], "no instance has this name"),
-        ([], "gadget: name one"),
+        (["--attach", "a"], 1, "several instances begin"),
+        (["--attach", "nope"], 1, "no instance has this name"),
+        ([], 2, "name a gadget"),
     ],
 )
 def test_what_is_not_clear(
-    control: FakeControl, capsys: pytest.CaptureFixture[str], argv: list[str], why: str
+    control: FakeControl, capsys: pytest.CaptureFixture[str], argv: list[str], code: int, why: str
 ) -> None:
-    assert run(["start", "-e", "host", *argv]) != 0
+    assert run(["start", "-e", "host", *argv]) == code
     assert why in capsys.readouterr().err
     assert control.specs == []
 

@@ -63,7 +63,7 @@ def test_other_ways_to_write_names_are_refused() -> None:
 
 
 def test_statements_begin_like_selects() -> None:
-    for sql in ("", " -- x", "/* x"):
+    for sql in ("", " -- x", "/* x", "SELEKT 1", " foo"):
         with pytest.raises(SqlInvalid):
             check_start(tokens(sql))
     for sql in ("DELETE FROM x", "/* SELECT */ DROP TABLE x", "PRAGMA x", '"select" 1'):
