@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from igdash import __version__
 from igdash.domain.text import visible
 
 _UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "ms": 0.001}
@@ -24,19 +26,6 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {visible(message)} (see {self.prog} --help)\n")
 
 
-class _Version(argparse.Action):
-    """`--version`: what `igdash version` prints. Its import waits until it is asked."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
-        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        """Print it and exit."""
-        from igdash.cli.admin import version
-
-        parser.exit(version(argparse.Namespace()))
-
-
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; each sets `run` to `module:function`."""
     parser = Parser(
@@ -45,7 +34,8 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="An ID may be shortened to any prefix that only one session has.",
     )
     _common(parser, None)
-    parser.add_argument("--version", action=_Version, help="print the version")
+    version = f"igdash {__version__} (Python {platform.python_version()})"
+    parser.add_argument("--version", action="version", version=version, help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _serving(commands)
     _looking(commands)

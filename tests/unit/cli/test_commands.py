@@ -323,6 +323,7 @@ def test_config_show_names_origins_and_masks_secrets(igdash):
 
 def test_version(igdash):
     code, out, _ = igdash("version")
+    assert igdash("--version") == (code, out, "")
     assert code == 0
     assert out.startswith("igdash 0.")
 
