@@ -195,7 +195,9 @@ def test_row_menu_and_run_again(page: Page, side: Web) -> None:
     hrefs = page.js(
         "[...document.querySelectorAll('.sess-menu a')].map(a => a.getAttribute('href'))"
     )
-    assert hrefs == [f"/api/sessions/{id_}/export?format={f}" for f in ("jsonl", "csv")]
+    assert hrefs == [
+        f"/api/sessions/{id_}/export?format={f}" for f in ("jsonl", "csv", "parquet", "html")
+    ]
     page.keys(Keys.ESCAPE)
     page.wait("!document.querySelector('.sess-menu')")
     assert page.js("document.activeElement.dataset.act") == "menu"

@@ -28,12 +28,21 @@
       ig.el("button", { class: "btn ghost s icon", type: "button", "aria-label": "Dismiss", on: { click: () => close() } }, ig.icon("close")));
     for (const old of [...region().children]) if (old.textContent === node.textContent) old.remove();
     region().append(node);
-    while (region().children.length > 4) region().firstChild.remove();
+    const passing = [...region().children].filter((one) => !one.classList.contains("keep"));
+    for (const old of passing.slice(0, -4)) old.remove();
     raise();
     let timer = setTimeout(close, STAY_MS[kind] || STAY_MS.info);
     node.addEventListener("pointerenter", () => clearTimeout(timer));
     node.addEventListener("pointerleave", () => { timer = setTimeout(close, 2000); });
     return close;
+  };
+
+  /** Show a card among them that stays. Answers a function that takes it away. */
+  ig.toast.keep = (node) => {
+    node.classList.add("toast", "keep");
+    region().append(node);
+    raise();
+    return () => { node.remove(); if (!region().children.length) raise(); };
   };
 
   let titles = 0;

@@ -8,10 +8,6 @@
   const el = ig.el;
   const DOTS = { starting: 'wait', running: '', stopping: 'wait', stopped: 'stop', interrupted: 'warn', failed: 'err' };
   const STATES = { starting: 'starting', running: 'running', stopping: 'stopping', stopped: 'stopped', interrupted: 'interrupted', failed: 'failed' };
-  const FORMATS = [['JSONL', 'format=jsonl', 'one event per line, with seq, time and node'],
-    ['JSONL as ig prints it', 'format=jsonl&plain=true', 'only the gadget’s own lines'],
-    ['CSV', 'format=csv', 'flattened columns for spreadsheets'],
-    ['Report', 'format=html', 'one page to read and print, without network']];
   let ui = null, clock = 0, asking = 0;
 
   /* ---------------------------------------------------------------- parts */
@@ -65,6 +61,7 @@
       box.addEventListener('click', (e) => { if (e.target.closest('a,button')) box.hidePopover(); });
       box.showPopover();
       box.style.top = at.bottom + 4 + 'px';
+      box.style.maxHeight = Math.max(160, window.innerHeight - at.bottom - 12) + 'px';
       box.style.left = Math.max(8, Math.min(at.right - box.offsetWidth, window.innerWidth - box.offsetWidth - 8)) + 'px';
       button.setAttribute('aria-expanded', 'true');
       const first = box.querySelector('a,button:not(:disabled),input');
@@ -79,10 +76,14 @@
   /* With a filter or a range: what matches first, and everything all the same. */
   function exports() {
     const where = core.where();
-    const list = (more) => FORMATS.map(([name, query, what]) => el('a', { href: core.url('/export?' + query + more), download: '', class: 's-format' },
-      el('span', {}, name), el('span', { class: 'faint' }, what)));
+    const list = (more) => ig.exports.formats().map((f) => ig.exports.link({ class: 's-format' }, core.session, f.query + more,
+      el('span', {}, f.name), el('span', { class: 'faint' }, f.what)));
     if (where === '') return list('');
-    return [el('div', { class: 's-export-part' }, 'What matches'), ...list('&' + where), el('div', { class: 's-export-part' }, 'The whole session'), ...list('')];
+    const { filter, from, to } = core.asked;
+    const range = from || to ? (from ? ig.fmt.datetime(from) : 'the beginning') + ' – ' + (to ? ig.fmt.datetime(to) : 'now') : '';
+    const told = [filter, range].filter(Boolean).map((text) => el('div', { class: 's-export-what', title: text }, text));
+    return [el('div', { class: 's-export-part' }, 'What matches'), ...told, ...list('&' + where),
+      el('div', { class: 's-export-part' }, 'The whole session, ' + ig.fmt.count(core.session.events) + ' events'), ...list('')];
   }
 
   /* ---------------------------------------------------------------- doing things */

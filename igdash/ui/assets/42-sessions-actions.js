@@ -104,10 +104,9 @@
     if (refocus) last.button.focus();
   }
 
-  function download(session, format, label) {
-    const href = path(session, '/export?format=' + format);
-    return ig.el('a', { role: 'menuitem', tabindex: '-1', href: href, download: '' },
-      label);
+  function downloads(session) {
+    return ig.exports.formats().filter((f) => !f.query.includes('plain')).map((f) =>
+      ig.exports.link({ role: 'menuitem', tabindex: '-1' }, session, f.query, f.name === 'Report' ? 'Export a report' : 'Export ' + f.name));
   }
 
   function entry(label, run, cls) {
@@ -145,9 +144,7 @@
     if (again) return;
     const items = [
       ...(session.environment === 'import' ? [] : [entry('Run again with changes…', () => run('change'))]),
-      download(session, 'jsonl', 'Export JSONL'),
-      download(session, 'csv', 'Export CSV'),
-      download(session, 'html', 'Export a report'),
+      ...downloads(session),
       entry('Copy id', () => run('copy')),
       entry('Delete…', () => run('delete'), 'danger'),
     ];

@@ -9,12 +9,7 @@
   const inEvents = () => here() && core.tab === 'events';
   const asked = () => here() && Boolean(core.asked.filter || core.asked.from || core.asked.to || core.asked.sort || core.asked.split);
 
-  function download(query) {
-    const link = ig.el('a', { href: core.url('/export?' + query), download: '' });
-    document.body.append(link);
-    link.click();
-    link.remove();
-  }
+  const download = (format) => ig.exports.go(core.session, core.where({ format: format }));
 
   ig.ready(() => {
     const offer = (name, fn, more) => ig.action(name, fn, { group: 'This session', when: here, ...more });
@@ -28,9 +23,9 @@
       offer('Show ' + name.toLowerCase(), () => core.showTab(tab), { icon: 'right', words: 'tab ' + name, when: () => here() && core.tab !== tab });
     }
     offer('Copy a link to this', () => view.copy(location.href, 'The link'), { icon: 'link', words: 'share url address' });
-    offer('Export as JSONL', () => download(core.where({ format: 'jsonl' })), { icon: 'download', words: 'download save' });
-    offer('Export as CSV', () => download(core.where({ format: 'csv' })), { icon: 'download', words: 'download save spreadsheet' });
-    offer('Export as a report', () => download(core.where({ format: 'html' })), { icon: 'download', words: 'download save html page print' });
+    offer('Export as JSONL', () => download('jsonl'), { icon: 'download', words: 'download save' });
+    offer('Export as CSV', () => download('csv'), { icon: 'download', words: 'download save spreadsheet' });
+    offer('Export as a report', () => download('html'), { icon: 'download', words: 'download save html page print' });
     offer('Stop collecting', () => ig.$('session-stop').click(), { icon: 'stop', words: 'end', when: live });
     offer('Run again', () => ig.$('session-again').click(), { icon: 'play', words: 'restart', when: () => here() && core.ended() && core.session.environment !== 'import' });
   });
