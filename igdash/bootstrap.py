@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import igdash
-from igdash.domain.errors import CollectorUnavailable, EnvironmentNotFound, SettingsError
+from igdash.domain.errors import (
+    CollectorUnavailable,
+    EnvironmentNotFound,
+    SettingsError,
+    StoreError,
+)
 from igdash.services.control_client import ControlClient
 from igdash.settings import Settings, child_environ
 
@@ -80,6 +85,7 @@ class CollectRuntime:
         """Migrate the store, resume sessions, answer calls. Raises `StoreError`, `AlreadyRunning`."""
         revision = upgrade_store(self._settings)
         log.info("store %s is at %s", self._settings.store.url, revision)
+        _offer_sql(self._settings)
         self.collector.start()
         self._control.start()
 
@@ -285,6 +291,19 @@ def set_up_sql(settings: Settings) -> str:
 
     make_folders(settings)
     return store.set_up_sql(settings.store.url, sql_role_file(settings))
+
+
+def _offer_sql(settings: Settings) -> None:
+    """Set SQL up where that is still to be done and allowed; collecting does not depend on it."""
+    from igdash import store
+
+    try:
+        role = store.set_up_sql_once(settings.store.url, sql_role_file(settings))
+    except (StoreError, OSError) as error:
+        log.warning("SQL is not set up: %s", error)
+        return
+    if role:
+        log.info("SQL is set up: role %s reads the views", role)
 
 
 def sql_role_file(settings: Settings) -> Path:

@@ -13,6 +13,7 @@ from igdash.store.reader import Reader, open_reader
 from igdash.store.run_lock import lock_run
 from igdash.store.sql import StoredSql, open_sql
 from igdash.store.sql_postgres import set_up as set_up_sql
+from igdash.store.sql_postgres import set_up_once as set_up_sql_once
 from igdash.store.writer import Writer, open_writer
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "open_sql",
     "open_writer",
     "set_up_sql",
+    "set_up_sql_once",
     "shown",
     "stats",
     "upgrade",

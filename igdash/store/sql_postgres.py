@@ -1,7 +1,7 @@
 """What SQL for users needs on PostgreSQL: a role with rights on the views alone, and the views.
 
-`set_up` is run once by somebody who may create roles (`igdash db sql-setup`). The role can log in,
-because only then it is all a statement ever is: a role that was merely switched to could be
+`set_up` is run once by somebody who may create roles (`igdash db sql-setup`, or the collector where
+its own user may). The role can log in, because only then it is all a statement ever is: a role that was merely switched to could be
 switched back. The views live in a schema of their own; a gadget seen for the first time gets its
 view before the next statement, by the user that owns the tables.
 """
@@ -104,6 +104,31 @@ def set_up(url: str, role_file: Path) -> str:
     role_file.chmod(0o600)
     role_file.write_text(json.dumps({"user": role, "password": password}), encoding="utf-8")
     return role
+
+
+def set_up_once(url: str, role_file: Path) -> str:
+    """Set SQL up where nobody has yet and our user may; return the role's name, "" when left alone.
+
+    What is there stays as it is: a new password would lock out the igdash that made it, which may
+    be on another machine. Raises `StoreError`.
+    """
+    if is_sqlite(url) or role_file.exists():
+        return ""
+    engine = writer_engine(url)
+    try:
+        with translated("cannot look at the roles"), engine.connect() as conn:
+            may = conn.execute(text(_MAY_MAKE_ROLES), {"schema": SCHEMA}).scalar()
+    finally:
+        engine.dispose()
+    return set_up(url, role_file) if may else ""
+
+
+_MAY_MAKE_ROLES: Final = """
+    SELECT (rolsuper OR rolcreaterole)
+        AND NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)
+        AND has_database_privilege(current_database(), 'CREATE')
+    FROM pg_roles WHERE rolname = current_user
+    """
 
 
 def role_name(url: str) -> str:

@@ -18,7 +18,7 @@ from igdash.domain.losses import Loss, LossCause
 from igdash.domain.sql import SqlAnswer, SqlQuery
 from igdash.sources.catalogue import load_catalogue
 from igdash.sources.decode import decode_chunk
-from igdash.store import open_sql, set_up_sql
+from igdash.store import open_sql, set_up_sql, set_up_sql_once
 from scripts.make_sql_reference import DOCUMENT, inserted
 from tests.support.postgres import Server
 from tests.support.stores import Store, batch, event, postgres_copy, sqlite_copy
@@ -208,6 +208,23 @@ def test_postgres_says_what_to_run_before_the_setup(postgres_store: Store, tmp_p
     sql = open_sql(postgres_store.url, postgres_store.reader, role_file=tmp_path / "none.json")
     with pytest.raises(SqlUnavailable, match="igdash db sql-setup"):
         sql.run(SqlQuery(sql="SELECT 1"), lambda: False)
+
+
+@pytest.mark.postgres
+def test_the_collector_sets_it_up_where_nobody_has(postgres_store: Store, tmp_path: Path) -> None:
+    role = tmp_path / "state" / "role.json"
+    name = set_up_sql_once(postgres_store.url, role)
+    assert name.startswith("igdash_sql_")
+    before = role.read_text()
+    sql = open_sql(postgres_store.url, postgres_store.reader, role_file=role)
+    assert sql.run(SqlQuery(sql="SELECT 1"), lambda: False)
+    assert set_up_sql_once(postgres_store.url, role) == ""
+    assert (
+        set_up_sql_once(postgres_store.url, tmp_path / "other.json") == ""
+    )  # it would lock us out
+    assert role.read_text() == before
+    assert not (tmp_path / "other.json").exists()
+    assert set_up_sql_once("sqlite:////x.db", tmp_path / "other.json") == ""
 
 
 @pytest.mark.postgres
