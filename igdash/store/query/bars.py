@@ -17,7 +17,6 @@ from igdash.store.query.cells import cells
 from igdash.store.query.page import key_of
 from igdash.store.query.scan import Scan
 from igdash.store.query.totals import counted, shown
-from igdash.store.tables import events
 
 SPLITS: Final = 5_000
 """Different values of a split kept apart; events with others are counted in their bar only."""
@@ -55,16 +54,16 @@ class Bars:
         return scan.scope()
 
     def _fill_grouped(self, scan: Scan) -> None:
-        for rows in scan.groups(self._bar_column(), name="bar"):
+        for rows in scan.groups(self._bar_column):
             for origin, bar, n in rows:
                 reading = scan.readings[origin]
                 if reading.verdict is not False:
                     self._add(bar, reading.known, n)
 
-    def _bar_column(self) -> ColumnElement[Any]:
+    def _bar_column(self, columns: Any) -> ColumnElement[Any]:
         """The same bar in SQL, on integers: the last one whose edge is not after `ts`."""
         low, high = self._edges[0], self._edges[-1]
-        ts = events.c.ts
+        ts = columns.ts
         inside = ((ts - low + 1) * self._bars - 1) // (high - low)
         return case((ts < low, -1), (ts >= high, self._bars), else_=inside)
 

@@ -8,6 +8,7 @@ that goes with them are of one moment.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -32,7 +33,7 @@ from igdash.store.lookup import session_row
 from igdash.store.query.plan import Reading
 from igdash.store.query.scan import READING, Scan, scope_of
 from igdash.store.query.spans import MINUTE
-from igdash.store.query.walk import fetch, table_of
+from igdash.store.query.walk import fetch, joined, table_of
 from igdash.store.rows import clamp
 from igdash.store.tables import activity, activity_origin, activity_origin_sec, events
 
@@ -98,12 +99,13 @@ class _Counting:
         end: int | None,
     ) -> None:
         self._conn = conn
+        self._dialect = conn.dialect.name
         self._session = session
         self._edges = edges
         self._start = start
         self._end = end
         self._borders = sorted({*edges, *(one for one in (start, end) if one is not None)})
-        self._found: Counts = {}
+        self._found: Counts = defaultdict(int)
 
     def counts(self) -> Counts | None:
         """Return the counts, None when too many events would have to be looked at."""
@@ -130,7 +132,7 @@ class _Counting:
 
     def _add(self, rows: Iterable[Sequence[Any]]) -> None:
         for bar, origin, n in rows:
-            self._found[bar, origin] = self._found.get((bar, origin), 0) + int(n)
+            self._found[bar, origin] += int(n)
 
     def _bar_of(self, ts: int) -> int | None:
         """Return the bar that a time counts for, None for none."""
@@ -150,20 +152,26 @@ class _Counting:
     ) -> Sequence[Sequence[Any]]:
         """Sum the cells that no border cuts, all or those in `ranges`, per bar and origin."""
         t = cell.table.c
-        bar = self._bar(cell, unit).label("bar")
-        wanted = select(bar, t.origin_id, func.sum(t.n)).where(t.session_id == self._session)
-        if ranges:
-            r = table_of(("low", "high"), ranges)
-            wanted = wanted.join_from(r, cell.table, and_(cell >= r.c.low, cell < r.c.high))
+        inside = [t.session_id == self._session]
         if self._start is not None:
-            wanted = wanted.where(cell >= -(-self._start // unit))
+            inside.append(cell >= -(-self._start // unit))
         if self._end is not None:
-            wanted = wanted.where(cell < self._end // unit)
+            inside.append(cell < self._end // unit)
         if cut:
-            wanted = wanted.where(cell.not_in(cut))
-        return fetch(self._conn, wanted.group_by("bar", t.origin_id))
+            inside.append(cell.not_in(cut))
+        columns = (cell.label("cell"), t.origin_id, t.n)
+        if ranges:
+            few = table_of(("low", "high"), ranges)
+            inside += [cell >= few.c.low, cell < few.c.high]
+            rows = joined(self._dialect, few, cell.table, and_(*inside), columns)
+        else:
+            rows = select(*columns).where(*inside).subquery("j")
+        r = rows.c
+        bar = self._bar(r.cell, unit).label("bar")
+        wanted = select(bar, r.origin_id, func.sum(r.n)).group_by("bar", r.origin_id)
+        return fetch(self._conn, wanted)
 
-    def _bar(self, cell: Column[int], unit: int) -> ColumnElement[Any]:
+    def _bar(self, cell: ColumnElement[int], unit: int) -> ColumnElement[Any]:
         """The bar of an uncut cell in SQL, by its middle: half a second or more away from any
         border, so floats are exact enough."""
         edges = self._edges
@@ -171,7 +179,7 @@ class _Counting:
             return literal_column("0")
         low, high, bars = edges[0], edges[-1], len(edges) - 1
         place: Any = (cell - low // unit + (0.5 - low % unit / unit)) * (bars * unit / (high - low))
-        floor = place if self._conn.dialect.name == "sqlite" else func.floor(place)
+        floor = place if self._dialect == "sqlite" else func.floor(place)
         return case(
             (cell < -(-low // unit), 0),
             (cell >= high // unit, bars - 1),
@@ -221,13 +229,14 @@ class _Counting:
             (i, pieces[i].first, pieces[i].last, clamp(pieces[i].start), clamp(pieces[i].end - 1))
             for i in wanted
         ]
-        r = table_of(("piece", "low", "high", "start", "stop"), rows)
+        few = table_of(("piece", "low", "high", "start", "stop"), rows)
         on = and_(
             e.session_id == self._session,
-            e.seq >= r.c.low,
-            e.seq <= r.c.high,
-            e.ts >= r.c.start,
-            e.ts <= r.c.stop,
+            e.seq >= few.c.low,
+            e.seq <= few.c.high,
+            e.ts >= few.c.start,
+            e.ts <= few.c.stop,
         )
-        counted = select(r.c.piece, e.origin_id, func.count()).join_from(r, events, on)
-        return fetch(self._conn, counted.group_by(r.c.piece, e.origin_id))
+        r = joined(self._dialect, few, events, on, (e.origin_id,)).c
+        counted = select(r.piece, r.origin_id, func.count()).group_by(r.piece, r.origin_id)
+        return fetch(self._conn, counted)

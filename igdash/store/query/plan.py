@@ -14,12 +14,14 @@ from typing import Any, Final
 from igdash.domain.events import Event, Origin
 from igdash.domain.filter_match import compile_filter, finder, matcher, texts_in
 from igdash.domain.filters import And, Filter, Leaf, Not, Or, Text, Virtual, leaves
+from igdash.store.origins import OriginCache
 from igdash.store.query.docs import Docs, docs_for, load
 from igdash.store.query.patterns import compile_pattern
 
 Verdict = bool | Filter
 """What a filter is for an origin: decided, or what is left to look up."""
 
+_REMEMBERED: Final = 50_000
 UNDECIDED: Final = object()
 """A value that only the payload knows."""
 
@@ -77,47 +79,71 @@ class _OneOrigin:
         return lambda _: ()
 
 
-def decide(node: Filter, origin: KnownOrigin) -> Verdict:
-    """Return what is left of a filter for the events of an origin."""
-    return _fold(node, origin, positive=True)
+class Origins(OriginCache):
+    """The origins that questions have met, their JSON read once. Thread-safe."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._read: dict[int, KnownOrigin] = {}
+
+    def known(self, number: int, origin: Origin) -> KnownOrigin:
+        """Return the values that an origin decides."""
+        found = self._read.get(number)
+        if found is None:
+            if len(self._read) >= _REMEMBERED:
+                self._read = {}
+            found = self._read[number] = KnownOrigin(origin)
+        return found
 
 
-def _fold(node: Filter, origin: KnownOrigin, *, positive: bool) -> Verdict:
-    if isinstance(node, And | Or):
-        return _fold_list(node, origin, positive=positive)
-    if isinstance(node, Not):
-        inner = _fold(node.part, origin, positive=not positive)
-        if isinstance(inner, bool):
-            return not inner
-        return inner.part if isinstance(inner, Not) else Not(part=inner)
-    return _fold_leaf(node, origin, positive)
+class Decider:
+    """A filter to be decided for one origin after the other."""
 
+    def __init__(self, node: Filter) -> None:
+        self._node = node
+        self._tests: dict[int, Callable[[Any], Any]] = {}
 
-def _fold_list(node: And | Or, origin: KnownOrigin, *, positive: bool) -> Verdict:
-    ends = isinstance(node, Or)
-    left: list[Filter] = []
-    for part in node.parts:
-        verdict = _fold(part, origin, positive=positive)
-        if verdict is ends:
-            return ends
-        if not isinstance(verdict, bool):
-            left += verdict.parts if type(verdict) is type(node) else (verdict,)
-    if not left:
-        return not ends
-    return left[0] if len(left) == 1 else type(node)(parts=tuple(left))
+    def decide(self, origin: KnownOrigin) -> Verdict:
+        """Return what is left of the filter for the events of an origin."""
+        return self._fold(self._node, origin, positive=True)
 
+    def _fold(self, node: Filter, origin: KnownOrigin, *, positive: bool) -> Verdict:
+        if isinstance(node, And | Or):
+            return self._fold_list(node, origin, positive=positive)
+        if isinstance(node, Not):
+            inner = self._fold(node.part, origin, positive=not positive)
+            if isinstance(inner, bool):
+                return not inner
+            return inner.part if isinstance(inner, Not) else Not(part=inner)
+        return self._fold_leaf(node, origin, positive)
 
-def _fold_leaf(node: Leaf, origin: KnownOrigin, positive: bool) -> Verdict:
-    """Decide a condition. Unknown counts as what keeps the whole from being true: for the question
-    whether it is true (and no other is asked) that is the same in three-valued logic."""
-    if isinstance(node, Virtual):
-        return False
-    if isinstance(node, Text):
-        return True if origin.has_text(node.word.casefold()) else node
-    if origin.value(node.path) is UNDECIDED:
-        return node
-    found = compile_filter(node, _OneOrigin(), compile_pattern)(origin)
-    return (not positive) if found is None else found
+    def _fold_list(self, node: And | Or, origin: KnownOrigin, *, positive: bool) -> Verdict:
+        ends = isinstance(node, Or)
+        left: list[Filter] = []
+        for part in node.parts:
+            verdict = self._fold(part, origin, positive=positive)
+            if verdict is ends:
+                return ends
+            if not isinstance(verdict, bool):
+                left += verdict.parts if type(verdict) is type(node) else (verdict,)
+        if not left:
+            return not ends
+        return left[0] if len(left) == 1 else type(node)(parts=tuple(left))
+
+    def _fold_leaf(self, node: Leaf, origin: KnownOrigin, positive: bool) -> Verdict:
+        """Decide a condition. Unknown counts as what keeps the whole from being true: for the question
+        whether it is true (and no other is asked) that is the same in three-valued logic."""
+        if isinstance(node, Virtual):
+            return False
+        if isinstance(node, Text):
+            return True if origin.has_text(node.word.casefold()) else node
+        if origin.value(node.path) is UNDECIDED:
+            return node
+        test = self._tests.get(id(node))
+        if test is None:
+            test = self._tests[id(node)] = compile_filter(node, _OneOrigin(), compile_pattern)
+        found = test(origin)
+        return (not positive) if found is None else found
 
 
 class Reading:
@@ -166,8 +192,9 @@ def _docs(node: Filter | None, field: str) -> Docs:
 class Plan:
     """A filter and maybe one field to look at, worked out once per origin."""
 
-    def __init__(self, node: Filter | None, field: str = "") -> None:
-        self._node = node
+    def __init__(self, node: Filter | None, field: str, origins: Origins) -> None:
+        self._decider = None if node is None else Decider(node)
+        self._origins = origins
         self._field = field
         self._lookups: dict[tuple[Verdict, str], _Lookup] = {}
         self._readings: dict[int, Reading] = {}
@@ -178,11 +205,11 @@ class Plan:
         """Return how to read the events of an origin."""
         found = self._readings.get(origin_id)
         if found is None:
-            found = self._readings[origin_id] = self._read(KnownOrigin(origin))
+            found = self._readings[origin_id] = self._read(self._origins.known(origin_id, origin))
         return found
 
     def _read(self, origin: KnownOrigin) -> Reading:
-        verdict: Verdict = True if self._node is None else decide(self._node, origin)
+        verdict: Verdict = True if self._decider is None else self._decider.decide(origin)
         known = origin.value(self._field) if self._field else None
         key = (verdict, self._field if known is UNDECIDED and verdict is not False else "")
         lookup = self._lookups.get(key)

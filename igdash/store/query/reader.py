@@ -27,7 +27,6 @@ from igdash.domain.times import NS, now_ns
 from igdash.store import histogram
 from igdash.store.errors import translated
 from igdash.store.lookup import session_row
-from igdash.store.origins import OriginCache
 from igdash.store.query import totals
 from igdash.store.query.bars import Bars
 from igdash.store.query.page import (
@@ -42,7 +41,7 @@ from igdash.store.query.page import (
     within,
 )
 from igdash.store.query.patterns import pattern_problem
-from igdash.store.query.plan import event_matcher
+from igdash.store.query.plan import Origins, event_matcher
 from igdash.store.query.scan import READING, Scan, event_of
 from igdash.store.query.walk import fetch
 from igdash.store.rows import clamp
@@ -56,7 +55,7 @@ class StoredQueries:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._origins = OriginCache()
+        self._origins = Origins()
         self._sorts = SortCache()
 
     def page(self, session: SessionId, query: EventQuery, budget: Budget) -> QueryPage:

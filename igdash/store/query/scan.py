@@ -7,7 +7,7 @@ being emptied, and stopping is possible some times a second. Blocks grow while t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, select
@@ -19,13 +19,12 @@ from igdash.domain.sessions import SessionId
 from igdash.store.bounds import bounds_of
 from igdash.store.errors import translated
 from igdash.store.lookup import session_row
-from igdash.store.origins import OriginCache
 from igdash.store.query.narrow import narrowed
-from igdash.store.query.plan import UNDECIDED, Plan, Reading
+from igdash.store.query.plan import UNDECIDED, Origins, Plan, Reading
 from igdash.store.query.prefilter import prefilter
 from igdash.store.query.spans import MINUTE, Span, Spans, by_minute, by_second
-from igdash.store.query.walk import Ranges, fetch, rows_of, within
-from igdash.store.tables import events, session_origin
+from igdash.store.query.walk import Ranges, fetch, rows_of, source
+from igdash.store.tables import session_origin
 
 Hit = tuple[int, int, int, str, Any]
 """A row that matches: seq, ts, origin id, payload ("" when it is not needed), and the field's value"""
@@ -49,7 +48,7 @@ class Scan:
     def __init__(
         self,
         engine: Engine,
-        origins: OriginCache,
+        origins: Origins,
         session: SessionId,
         where: Where,
         budget: Budget,
@@ -72,7 +71,7 @@ class Scan:
         where = narrowed(where)
         self.where = where
         try:
-            self._plan = Plan(where.filter, field)
+            self._plan = Plan(where.filter, field, origins)
         except ValueError as error:
             raise InvalidQuery("filter", f"not a regular expression: {error}") from None
         with translated(READING), engine.connect() as conn:
@@ -186,22 +185,23 @@ class Scan:
             yield self._judged(rows)
 
     def groups(
-        self, key: ColumnElement[Any] | None = None, name: str = ""
+        self, key: Callable[[Any], ColumnElement[Any]] | None = None
     ) -> Iterator[Sequence[Any]]:
         """Yield per block: origin id, the key if any, how many events. Only when origins decide.
 
-        Some rows may be of origins that do not match.
+        `key` makes it from the columns. Some rows may be of origins that do not match.
         """
-        origin = events.c.origin_id
-        if key is None:
-            wanted = select(origin, func.count()).group_by(origin)
-        else:  # by its name: repeated, its parameters would make it another expression
-            wanted = select(origin, key.label(name), func.count()).group_by(origin, name)
-        wanted = wanted.where(*self._conditions(events.c))
         for ranges in self._blocks():
             with translated(READING), self._engine.connect() as conn:
-                rows = fetch(conn, within(self._still_there(conn), ranges, wanted))
-            yield rows
+                session, dialect = self._still_there(conn), conn.dialect.name
+                rows = source(dialect, session, ranges, self._conditions).c
+                if key is None:
+                    wanted = select(rows.origin_id, func.count()).group_by(rows.origin_id)
+                else:  # by its name: repeated, its parameters would make it another expression
+                    wanted = select(rows.origin_id, key(rows).label("key"), func.count())
+                    wanted = wanted.group_by(rows.origin_id, "key")
+                found = fetch(conn, wanted)
+            yield found
 
     def _still_there(self, conn: Connection) -> int:
         """Return the session's internal id: deleted meanwhile, it says so and never ends early."""

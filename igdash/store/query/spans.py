@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 
 from igdash.domain.times import NS
 from igdash.store.bounds import Bounds
+from igdash.store.query.walk import fetch
 from igdash.store.tables import activity_origin, activity_origin_sec
 
 MINUTE: Final = 60 * NS
@@ -84,7 +85,7 @@ def by_minute(conn: Connection, session: int, origins: Sequence[int], bounds: Bo
         wanted = wanted.where(a.minute >= bounds.start // MINUTE)
     if bounds.end is not None:
         wanted = wanted.where(a.minute <= (bounds.end - 1) // MINUTE)
-    return _within([Span(one[0], one[1], (one[2],)) for one in conn.execute(wanted)], *bounds[:2])
+    return _within([Span(one[0], one[1], (one[2],)) for one in fetch(conn, wanted)], *bounds[:2])
 
 
 def by_second(conn: Connection, session: int, origins: Sequence[int], span: Span) -> list[Span]:
@@ -101,7 +102,7 @@ def by_second(conn: Connection, session: int, origins: Sequence[int], span: Span
             a.sec < minute * 60 + 60,
             a.origin_id.in_(origins),
         )
-        found += [Span(one[0], one[1]) for one in conn.execute(wanted)]
+        found += [Span(one[0], one[1]) for one in fetch(conn, wanted)]
     return _within(found, span.low, span.high)
 
 

@@ -1,7 +1,7 @@
-"""The statement that reads a block of a walk, as each database does it from the index.
+"""The statement that reads a block of a walk, so that each database does it from the index.
 
-What origin and time decide is decided in the index. SQLite visits a row only when all of that is
-true; PostgreSQL does so for keys alone, not for included columns, unless it is told in two steps.
+What origin and time decide is decided there. SQLite visits a row only when all of that is true;
+PostgreSQL does so for keys alone, not for included columns, unless it is told in two steps.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    Subquery,
     and_,
     column,
     literal_column,
@@ -30,7 +31,8 @@ Ranges = Sequence[tuple[int, int]]
 Conditions = Callable[[Any], list[ColumnElement[bool]]]
 """What origin and time must be, on the columns of a table"""
 
-_walked: Final = events.alias("w")
+_ZERO: Final[ColumnElement[Any]] = literal_column("0")
+_TRUE: Final[ColumnElement[Any]] = literal_column("true")
 
 
 def table_of(names: Sequence[str], rows: Sequence[tuple[int, ...]]) -> CTE[Any]:
@@ -49,15 +51,33 @@ def _renamed(table: Any, names: Sequence[str]) -> CTE[Any]:
     return select(*(c.label(name) for c, name in zip(table.c, names, strict=True))).cte("r")
 
 
-def within(session: int, ranges: Ranges, wanted: Select[Any], table: Any = events) -> Select[Any]:
-    """Return a select from `table` (events or an alias) limited to ranges of a session's seqs."""
-    c = table.c
+def joined(
+    dialect: str, few: CTE[Any], table: Any, on: ColumnElement[bool], columns: Sequence[Any]
+) -> Subquery:
+    """Return some columns of a table's rows that belong to one of a few rows, with those of `few`.
+
+    PostgreSQL knows nothing of how a range selects and would rather read the whole table: LATERAL
+    and OFFSET 0 leave it no other way than to look each of the few up in the index.
+    """
+    if dialect != "postgresql":
+        return select(*few.c, *columns).join_from(few, table, on).subquery("j")
+    found = select(*columns).where(on).offset(_ZERO).lateral("l")
+    return select(*few.c, *found.c).join_from(few, found, _TRUE).subquery("j")
+
+
+def source(
+    dialect: str, session: int, ranges: Ranges, conditions: Conditions, *, payload: bool = False
+) -> Subquery:
+    """Return seq, ts, origin_id (and payload) of what is in the ranges and meets the conditions."""
+    e = events.c
+    columns = [e.seq, e.ts, e.origin_id, *([e.payload] if payload else [])]
     if len(ranges) == 1:
         low, high = ranges[0]
-        return wanted.where(and_(c.session_id == session, c.seq >= low, c.seq <= high))
-    r = table_of(("low", "high"), ranges)
-    inside = and_(c.session_id == session, c.seq >= r.c.low, c.seq <= r.c.high)
-    return wanted.join_from(r, table, inside)
+        where = (e.session_id == session, e.seq >= low, e.seq <= high, *conditions(e))
+        return select(*columns).where(*where).subquery("j")
+    few = table_of(("low", "high"), ranges)
+    inside = and_(e.session_id == session, e.seq >= few.c.low, e.seq <= few.c.high)
+    return joined(dialect, few, events, and_(inside, *conditions(e)), columns)
 
 
 def rows_of(
@@ -73,39 +93,36 @@ def rows_of(
 ) -> list[Any]:
     """Return seq, ts, origin and maybe payload of a block's rows, in the direction of the walk.
 
-    `clause` is a condition on the payload. `few`: conditions leave out most rows.
+    `clause` is a condition on `events.c.payload`. `few`: conditions leave out most rows.
     """
-    if few and payload and conn.dialect.name == "postgresql":
-        wanted = _in_two_steps(session, ranges, conditions, clause)
-        ordered = False
+    dialect = conn.dialect.name
+    if few and payload and dialect == "postgresql":
+        keys = source(dialect, session, ranges, conditions)
+        wanted = _with_payload(session, keys, clause)
     else:
-        e = events.c
-        columns = (e.seq, e.ts, e.origin_id, e.payload) if payload else (e.seq, e.ts, e.origin_id)
-        clauses = conditions(e) if clause is None else [*conditions(e), clause]
-        wanted = within(session, ranges, select(*columns)).where(*clauses)
-        ordered = len(ranges) == 1
-        if ordered:
-            wanted = wanted.order_by(e.seq.desc() if down else e.seq)
+
+        def all_of(columns: Any) -> list[ColumnElement[bool]]:
+            return conditions(columns) if clause is None else [*conditions(columns), clause]
+
+        c = source(dialect, session, ranges, all_of, payload=payload).c
+        wanted = select(c.seq, c.ts, c.origin_id, *([c.payload] if payload else []))
+    if len(ranges) == 1:
+        seq = wanted.selected_columns.seq
+        return fetch(conn, wanted.order_by(seq.desc() if down else seq))
     found = fetch(conn, wanted)
-    if not ordered:
-        found.sort(key=itemgetter(0), reverse=down)
+    found.sort(key=itemgetter(0), reverse=down)
     return found
 
 
-def _in_two_steps(
-    session: int, ranges: Ranges, conditions: Conditions, clause: ColumnElement[bool] | None
-) -> Select[Any]:
-    """OFFSET 0 keeps PostgreSQL from making one of them again."""
-    w, e = _walked.c, events.c
-    keys = within(session, ranges, select(w.seq, w.ts, w.origin_id), _walked)
-    k = keys.where(*conditions(w)).offset(literal_column("0")).subquery("k")
+def _with_payload(session: int, keys: Subquery, clause: ColumnElement[bool] | None) -> Select[Any]:
+    """Look the payloads of few rows up one by one: the index is read alone before."""
+    e = events.c
+    k = select(keys.c.seq, keys.c.ts, keys.c.origin_id).offset(_ZERO).subquery("k")
     texts = select(e.payload).where(e.session_id == session, e.seq == k.c.seq)
     if clause is not None:
         texts = texts.where(clause)
-    p = texts.offset(literal_column("0")).lateral("p")
-    return select(k.c.seq, k.c.ts, k.c.origin_id, p.c.payload).join_from(
-        k, p, literal_column("true")
-    )
+    p = texts.offset(_ZERO).lateral("p")
+    return select(*k.c, *p.c).join_from(k, p, _TRUE)
 
 
 def fetch(conn: Connection, wanted: Select[Any]) -> list[Any]:
