@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from igdash.api.problems import Problem
 from igdash.api.schemas import Answer, ScopeOut
 
 
@@ -87,8 +88,10 @@ class FilterPartOut(Answer):
     text: str
 
 
-class FilterOut(Answer):
-    """A filter that could be read, as igdash writes it ("" = none), and its parts."""
+class FilterOut(Answer, omit_defaults=True):
+    """A filter that could be read, as igdash writes it ("" = none), and its parts; with
+    `refused=true` instead what is wrong with it."""
 
     filter: str
     parts: list[FilterPartOut]
+    error: Problem | None = None

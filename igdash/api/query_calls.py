@@ -25,7 +25,7 @@ from igdash.api.types import ns_of
 from igdash.domain.errors import IgdashError, InvalidQuery, NotFound
 from igdash.domain.events import Event, Tick
 from igdash.domain.filter_text import to_text
-from igdash.domain.filters import And
+from igdash.domain.filters import And, FilterError
 from igdash.domain.queries import EventRange, QueryPage, Scope
 from igdash.domain.sessions import SessionId
 from igdash.services.queries import Reply, looked_until
@@ -264,7 +264,13 @@ def complete(services: WebServices, call: Call) -> a.CompletionsOut:
 def read_filter(services: WebServices, call: Call) -> a.FilterOut:
     """Answer a filter as igdash writes it, with its parts."""
     q: asked.FilterQuery = call.query
-    found = services.queries.filter(q.text, session_of(services, call))
+    session = session_of(services, call)
+    try:
+        found = services.queries.filter(q.text, session)
+    except FilterError as error:
+        if not q.refused:
+            raise
+        return a.FilterOut(filter="", parts=[], error=as_problem(error))
     if found is None:
         return a.FilterOut(filter="", parts=[])
     parts = found.parts if isinstance(found, And) else (found,)
@@ -360,7 +366,7 @@ ROUTES = (
     ),
     _route(
         f"{_SESSION}/filter",
-        "A filter as igdash reads it; 400 says where it is wrong",
+        "A filter as igdash reads it; 400, or with refused=true 200, says where it is wrong",
         read_filter,
         asked.FilterQuery,
         a.FilterOut,

@@ -150,9 +150,11 @@ class CompleteQuery(Strict):
 
 
 class FilterQuery(Strict):
-    """A filter to be read."""
+    """A filter to be read. With `refused` a wrong one is an answer, too, not an error: it was asked
+    whether it is wrong, and browsers write every error into their consoles."""
 
     text: str
+    refused: bool = False
 
 
 class LimitQuery(Strict):

@@ -268,6 +268,10 @@ def test_a_wrong_filter_is_told_with_its_place_and_what_may_stand_there(side: We
         assert "commm" in found["problems"]["filter"]
     status, found = get(side, f"/api/sessions/{id_}/filter?text={quote(text)}")
     assert (status, found["position"]) == (400, 21)
+    _, answer = get(side, f"/api/sessions/{id_}/filter?refused=true&text={quote(text)}")
+    assert answer == {"filter": "", "parts": [], "error": found}
+    _, answer = get(side, f"/api/sessions/{id_}/filter?refused=true&text=pid")
+    assert list(answer) == ["filter", "parts"]
 
 
 @pytest.mark.parametrize(

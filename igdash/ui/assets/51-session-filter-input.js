@@ -154,19 +154,20 @@
     /* Ask the server to read the text; a refusal has its position. A server that is away must not keep
        anybody from asking: whoever needs the events will say so. */
     async function check(text, whole) {
+      let refused = null;
       try {
-        await core.get('/filter?' + new URLSearchParams({ text: text }));
-        return true;
+        refused = (await core.get('/filter?' + new URLSearchParams({ text: text, refused: 'true' }))).error;
       } catch (error) {
         if (!error.problem) throw error;
-        if (error.problem.status !== 400) return true;
-        const problem = { position: 0, end: text.length, ...error.problem };
-        const lead = input.value.length - input.value.trimStart().length;
-        const found = { message: problem.detail, position: problem.position + lead, end: problem.end + lead, suggestions: problem.suggestions || [] };
-        const finished = found.end < Math.min(input.selectionStart, input.value.trimEnd().length);
-        if (input.value.trim() === text && (whole || finished)) fail(found);
-        return false;
+        if (error.problem.status === 400) refused = error.problem; // not even a filter: too long
       }
+      if (!refused) return true;
+      const problem = { position: 0, end: text.length, ...refused };
+      const lead = input.value.length - input.value.trimStart().length;
+      const found = { message: problem.detail, position: problem.position + lead, end: problem.end + lead, suggestions: problem.suggestions || [] };
+      const finished = found.end < Math.min(input.selectionStart, input.value.trimEnd().length);
+      if (input.value.trim() === text && (whole || finished)) fail(found);
+      return false;
     }
     /* While typing only what lies behind the cursor is called wrong: the rest is not finished. */
     async function look() {
