@@ -1,11 +1,13 @@
-"""How long questions with a filter take, beside a plain scan and a raw SQL statement.
+"""How long questions to the history take, beside a plain scan and a raw SQL statement.
 
 `python -m benchmarks.queries [--events 2000000] [--rate 2000] [--url postgresql+psycopg://…]`
 
-One session of recorded TCP events, looped. Every question is asked alone, then while another
-process appends `--rate` events/s to the same session. p50 and p95 in ms, and the CPU time of this
-process (a question runs in one thread). The last two lines are what anybody could do without an
-index: `json.loads` on every event, and one SQL statement with the database's own JSON functions.
+One session of recorded TCP events of some hundred pods. Every question is asked alone, then while
+another process appends `--rate` events/s to the same session. Prints a table: p50 and p95 in ms,
+and the CPU time of the thread that answers (of the client only, on PostgreSQL; a worker's is its
+own). Quick questions are asked 60 times, slow ones three times, those of 5 s and more once. The last
+two lines are what anybody could do without rollups: `json.loads` on every event, and one SQL
+statement with the database's own JSON functions. `--db` keeps the SQLite file and uses it again.
 """
 
 from __future__ import annotations
@@ -18,27 +20,51 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from itertools import cycle, islice
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import create_engine, text
 
-from igdash.domain.events import Decoded, NewEvent
+from benchmarks.history import GADGET, feed, fill
+from igdash.bootstrap import query_pool
 from igdash.domain.filter_text import parse
 from igdash.domain.filters import Filter
-from igdash.domain.ports import SessionBatch
-from igdash.domain.queries import UNLIMITED, EventQuery, EventRange, Where
+from igdash.domain.queries import UNLIMITED, EventQuery, EventRange, SessionQuery, Where
 from igdash.domain.sessions import SessionId
 from igdash.domain.times import NS, now_ns
+from igdash.services.queries import Queries, Workers
+from igdash.services.query_asks import AskCount, AskHistogram, AskPage
+from igdash.settings import load
 from igdash.sources.catalogue import load_catalogue
-from igdash.store import Reader, open_reader, open_writer, stats
-from tests.support.seed import lines_of, seed
+from igdash.store import Reader, open_reader, stats
 
-HEAVY = 3
-LIGHT = 60
-QUICK_MS = 200
-COMMITS_PER_S = 10
-SCHEMA = tuple(f for source in load_catalogue().get("trace_tcp").sources for f in source.fields)
+LIGHT, HEAVY = 60, 3
+QUICK_S, SLOW_S = 0.2, 5.0
+SECONDS = 1_800
+SCHEMA = tuple(f for source in load_catalogue().get(GADGET).sources for f in source.fields)
+PORT = 'namespace = "demo" and dst.port = 9999'
+GOALS = {
+    "page: newest 100": 5,
+    "page: 500 since seq": 5,
+    "jump to a time": 5,
+    "whole histogram": 20,
+    "page: namespace": 50,
+    "page: namespace and port": 50,
+    "top 10: namespace": 20,
+    "top 10: pod, of a namespace": 20,
+}
+"""ms, the p50 at 2 M"""
+Questions = dict[str, Callable[[], object]]
+
+
+class Taken(NamedTuple):
+    """How long one question took, in ms."""
+
+    p50: float
+    p95: float
+    cpu: float
 
 
 def where(filter_text: str = "", **more: int) -> Where:
@@ -51,7 +77,7 @@ def page(reader: Reader, session: SessionId, **query: object) -> Callable[[], ob
     return lambda: reader.queries.page(session, wanted, UNLIMITED)
 
 
-def questions(reader: Reader, session: SessionId, now: int) -> dict[str, Callable[[], object]]:
+def questions(reader: Reader, session: SessionId, now: int) -> Questions:
     ask, last = reader.queries, reader.sessions.get(session).last_seq
 
     def top(path: str, filter_text: str = "") -> Callable[[], object]:
@@ -73,9 +99,7 @@ def questions(reader: Reader, session: SessionId, now: int) -> dict[str, Callabl
         "neighbours of an event": lambda: ask.neighbours(session, last // 2, where(), 50),
         "whole histogram": lambda: read.histogram(session, start=None, end=None, buckets=120),
         "page: namespace": page(reader, session, where=where('namespace = "staging"'), newest=True),
-        "page: namespace and port": page(
-            reader, session, where=where('namespace = "demo" and dst.port = 9999'), newest=True
-        ),
+        "page: namespace and port": page(reader, session, where=where(PORT), newest=True),
         "page: error and network": page(
             reader, session, where=where("exists error and dst.addr in 10.43.0.0/16"), newest=True
         ),
@@ -99,7 +123,7 @@ def questions(reader: Reader, session: SessionId, now: int) -> dict[str, Callabl
     }
 
 
-def plain(reader: Reader, session: SessionId) -> dict[str, Callable[[], object]]:
+def plain(reader: Reader, session: SessionId) -> Questions:
     def scan() -> int:
         blocks = reader.events.stream(session, EventRange(limit=5_000))
         rows = (json.loads(event.data) for block in blocks for event in block)
@@ -127,91 +151,136 @@ def _sqlite(reader: Reader) -> bool:
     return reader.engine.dialect.name == "sqlite"
 
 
-def feed(url: str, session: SessionId, rate: int) -> None:
-    """Append until killed; runs in its own process."""
-    writer = open_writer(url)
-    recorded = cycle(lines_of("trace_tcp"))
-    pause, due = threading.Event(), time.monotonic()
-    while True:
-        now = now_ns()
-        found = [
-            NewEvent(now, event.origin, event.data, event.size)
-            for event in islice(recorded, rate // COMMITS_PER_S)
-        ]
-        writer.append(
-            [
-                SessionBatch(
-                    session=session,
-                    decoded=Decoded(events=tuple(found)),
-                    received=len(found),
-                    spool_offset=0,
-                )
-            ]
-        )
-        due += 1 / COMMITS_PER_S
-        pause.wait(max(0.0, due - time.monotonic()))
+def by_worker(queries: Queries, session: SessionId) -> Questions:
+    """Questions as the web process asks them: as text, answered by a worker process."""
+    page = AskPage(session=session, filter=PORT, newest=True, seconds=60)
+    count = AskCount(session=session, filter="namespace = demo")
+    bars = AskHistogram(session=session, split="k8s.namespace", buckets=120, seconds=60)
+    return {
+        "page: namespace and port, by a worker": lambda: queries.answer(page),
+        "count: namespace, by a worker": lambda: queries.answer(count),
+        "histogram by namespace, by a worker": lambda: queries.answer(bars),
+    }
 
 
-def measure(asked: dict[str, Callable[[], object]]) -> None:
+def measure(asked: Questions) -> dict[str, Taken]:
+    """Ask each question some times, one after the other."""
+    found = {}
     for name, ask in asked.items():
         taken: list[tuple[float, float]] = []
         repeats = LIGHT
         while len(taken) < repeats:
             begin, cpu = time.perf_counter(), time.thread_time()
             ask()
-            taken.append((time.perf_counter() - begin, time.thread_time() - cpu))
-            if taken[-1][0] * 1000 > QUICK_MS:
-                repeats = min(repeats, HEAVY)
+            took = time.perf_counter() - begin
+            taken.append((took * 1e3, (time.thread_time() - cpu) * 1e3))
+            repeats = min(repeats, LIGHT if took < QUICK_S else HEAVY if took < SLOW_S else 1)
         wall, work = (sorted(column) for column in zip(*taken, strict=True))
         middle, late = len(wall) // 2, int(len(wall) * 0.95)
-        print(
-            f"  {name:36} p50 {wall[middle] * 1e3:9.1f}   p95 {wall[late] * 1e3:9.1f}"
-            f"   CPU {work[middle] * 1e3:8.1f}",
-            flush=True,
-        )
+        found[name] = Taken(wall[middle], wall[late], work[middle])
+        print(f"  {name:40} p50 {wall[middle]:9.1f}  CPU {work[middle]:9.1f}", file=sys.stderr)
+    return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--events", type=int, default=2_000_000)
-    parser.add_argument("--rate", type=int, default=2_000)
-    parser.add_argument("--url", default="", help="an empty PostgreSQL database, else SQLite")
-    parser.add_argument("--feed", default="", help=argparse.SUPPRESS)
-    wanted = parser.parse_args()
-    if wanted.feed:
-        feed(wanted.url, SessionId(wanted.feed), wanted.rate)
-    with tempfile.TemporaryDirectory() as folder:
-        url = wanted.url or f"sqlite:///{folder}/bench.db"
-        begin = time.perf_counter()
-        (session,) = seed(url, sessions=1, events=wanted.events, seconds=1_800)
-        size = stats(url)["bytes"] / wanted.events
-        print(f"{wanted.events} events in {time.perf_counter() - begin:.0f} s, {size:.0f} B each")
-        with_load(url, session.id, wanted.rate)
-
-
-def with_load(url: str, session: SessionId, rate: int) -> None:
-    reader, now = open_reader(url), now_ns()
-    print(f"alone (load {os.getloadavg()[0]:.1f}), ms:")
-    measure(questions(reader, session, now) | plain(reader, session))
+@contextmanager
+def arriving(url: str, session: SessionId, rate: int, pods: int) -> Iterator[Callable[[], float]]:
+    """Let events arrive; yields what tells how many a second came."""
     command = [sys.executable, "-m", "benchmarks.queries", "--feed", session, "--url", url]
-    feeder = subprocess.Popen([*command, "--rate", str(rate)])
+    feeder = subprocess.Popen([*command, "--rate", str(rate), "--pods", str(pods)])
     try:
         before = _events(url)
         while _events(url) == before:
+            if feeder.poll() is not None:
+                raise SystemExit("the process that appends events ended")
             threading.Event().wait(0.1)
         before, begin = _events(url), time.perf_counter()
-        print(f"while events arrive (load {os.getloadavg()[0]:.1f}), ms:", flush=True)
-        measure(questions(reader, session, now))
-        arrived, took = _events(url) - before, time.perf_counter() - begin
+        yield lambda: (_events(url) - before) / (time.perf_counter() - begin)
     finally:
         feeder.kill()
         feeder.wait()
+
+
+def table(alone: dict[str, Taken], loaded: dict[str, Taken], rate: float) -> Iterator[str]:
+    """Return the lines of the table for benchmarks/README.md."""
+    yield f"| question | alone: p50 / p95 (ms) | CPU | {rate:,.0f}/s arrive: p50 / p95 | CPU | goal |"
+    yield "|---|---|---|---|---|---|"
+    for name, one in alone.items():
+        cells = [
+            f"{_ms(t.p50)} / {_ms(t.p95)} | {_ms(t.cpu)}" for t in (one, loaded.get(name)) if t
+        ]
+        goal = GOALS.get(name)
+        said = "" if goal is None else f"{goal}{'' if one.p50 <= goal else ', *missed*'}"
+        title = f"*{name}*" if name.startswith("plain") else name
+        yield f"| {title} | {' | '.join(cells)} | {said} |"
+
+
+def _ms(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def run(url: str, session: SessionId, rate: int, pods: int, only: str) -> None:
+    """Measure alone and while events arrive, and print the table."""
+    reader, now = open_reader(url), now_ns()
+    workers = Workers(pool=query_pool(load(overrides={"store.url": url})))
+    queries = Queries(sessions=reader.sessions, reader=reader.queries, backend=workers)
+
+    def asked() -> Questions:
+        found = questions(reader, session, now) | by_worker(queries, session)
+        return {name: ask for name, ask in found.items() if only in name}
+
+    try:
+        print(f"alone, load {_load()}", file=sys.stderr)
+        begun = _load()
+        alone = measure(asked() | ({} if only else plain(reader, session)))
+        with arriving(url, session, rate, pods) as rate_now:
+            print(f"while events arrive, load {_load()}", file=sys.stderr)
+            loaded, came = measure(asked()), rate_now()
+    finally:
+        workers.close()
         reader.close()
-    print(f"{arrived / took:,.0f} events/s arrived")
+    print("\n".join(table(alone, loaded, came)))
+    print(f"\nload {begun} at the start, {_load()} at the end")
+
+
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.1f}"
 
 
 def _events(url: str) -> int:
     return int(stats(url)["events"])
+
+
+def _stored(url: str, wanted: argparse.Namespace) -> SessionId:
+    """Return the session of a database that is there already, else fill it."""
+    if wanted.db and wanted.db.exists():
+        with_reader = open_reader(url)
+        [session, *_] = with_reader.sessions.list(SessionQuery()).sessions
+        with_reader.close()
+        return session.id
+    begin = time.perf_counter()
+    session_id = fill(url, wanted.events, seconds=SECONDS, pods=wanted.pods)
+    size = stats(url)["bytes"] / wanted.events
+    took = time.perf_counter() - begin
+    print(f"{wanted.events:,} events of {size:.0f} B in {took:.0f} s", file=sys.stderr)
+    return session_id
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--events", type=int, default=2_000_000)
+    parser.add_argument("--rate", type=int, default=2_000)
+    parser.add_argument("--pods", type=int, default=20, help="times the 15 recorded origins")
+    parser.add_argument("--url", default="", help="an empty PostgreSQL database, else SQLite")
+    parser.add_argument("--db", type=Path, help="keep (and reuse) the SQLite file")
+    parser.add_argument("--only", default="", help="only questions whose name contains this")
+    parser.add_argument("--feed", default="", help=argparse.SUPPRESS)
+    wanted = parser.parse_args()
+    if wanted.feed:
+        feed(wanted.url, SessionId(wanted.feed), wanted.rate, wanted.pods)
+    with tempfile.TemporaryDirectory() as folder:
+        path = (wanted.db or Path(folder) / "bench.db").absolute()
+        url = wanted.url or f"sqlite:///{path}"
+        run(url, _stored(url, wanted), wanted.rate, wanted.pods, wanted.only)
 
 
 if __name__ == "__main__":

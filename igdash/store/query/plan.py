@@ -22,6 +22,7 @@ Verdict = bool | Filter
 """What a filter is for an origin: decided, or what is left to look up."""
 
 _REMEMBERED: Final = 50_000
+_MOST_PATHS: Final = 50
 UNDECIDED: Final = object()
 """A value that only the payload knows."""
 
@@ -32,6 +33,7 @@ class KnownOrigin:
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._data: dict[str, Any] = {}
+        self._values: dict[str, Any] = {}
         if origin.k8s:
             self._data["k8s"] = load(origin.k8s)
         if origin.runtime:
@@ -42,6 +44,13 @@ class KnownOrigin:
 
     def value(self, path: str) -> Any:
         """Return the value at a path (None = lacking), or `UNDECIDED`."""
+        if path not in self._values:
+            if len(self._values) >= _MOST_PATHS:  # of what questions may name there is no end
+                self._values.clear()
+            self._values[path] = self._look_up(path)
+        return self._values[path]
+
+    def _look_up(self, path: str) -> Any:
         if path == "@node":
             return self._origin.node or None
         if path == "@source":
