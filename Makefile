@@ -6,6 +6,11 @@ PORT   ?= 8050
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 UV     := $(BIN)/uv
 
+# uv knows neither the machine's own certificates nor pip's settings (proxies, mirrors) by itself.
+uv_sync = $(UV) pip sync --quiet --python $(BIN)/python --require-hashes $(1)
+sync = $(uv_sync) 2>/dev/null || UV_SYSTEM_CERTS=1 $(uv_sync) 2>/dev/null || \
+  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format lock proto verify-ig packages screenshots bench nightly clean
 
@@ -23,11 +28,11 @@ $(UV): requirements/bootstrap.txt
 
 $(VENV)/.runtime: $(UV) requirements/runtime.txt pyproject.toml
 	@test -e $(VENV)/.dev && touch $@ || { \
-	  $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/runtime.txt && \
+	  { $(call sync,requirements/runtime.txt); } && \
 	  $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . && touch $@; }
 
 $(VENV)/.dev: $(UV) requirements/dev.txt pyproject.toml
-	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(call sync,requirements/dev.txt)
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.runtime
 
