@@ -5,6 +5,10 @@ pod sent it, each file with a number, over gRPC. `igdash collect` and `igdash we
 life, and the list of sessions is asked for every second as an open page would.
 
     python -m benchmarks.daemon_rate [--rate 5000] [--seconds 15]
+
+With the address of a real daemon on this machine, a process of its own opens numbered files instead.
+
+    python -m benchmarks.daemon_rate --address unix:///var/run/ig/ig.socket
 """
 
 from __future__ import annotations
@@ -16,12 +20,14 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from igdash import store
 from igdash.domain.losses import LossCause
 from igdash.domain.queries import EventRange
-from igdash.domain.sessions import SessionSpec
+from igdash.domain.sessions import SessionId, SessionSpec
 from tests.support.collector_process import CollectorProcess
 from tests.support.daemon_process import Served, daemon_process
 
@@ -50,6 +56,65 @@ def rss(pid: int) -> float:
     """Return the resident memory of a process and all it started in MiB."""
     pages = sum(int(Path(f"/proc/{one}/statm").read_text("ascii").split()[1]) for one in tree(pid))
     return pages * 4096 / MIB
+
+
+COMM = "igdash-numbers"
+OPENER = f"""
+import os, sys, time
+count, rate = int(sys.argv[1]), float(sys.argv[2])
+with open("/proc/self/comm", "w") as comm:
+    comm.write("{COMM}")
+print("ready", flush=True)
+sys.stdin.readline()
+began = time.monotonic()
+for n in range(1, count + 1):
+    try:
+        os.open(f"/{COMM}/{{n}}", os.O_RDONLY)
+    except OSError:
+        pass
+    if n % 10 == 0 and (wait := began + n / rate - time.monotonic()) > 0:
+        time.sleep(wait)
+"""
+
+
+class Double:
+    """The double as the load; it begins by itself when it is asked to run the gadget."""
+
+    params: Mapping[str, str] = {}
+
+    def __init__(self, served: Served) -> None:
+        self.counts = served.counts
+
+    def begin(self) -> None:
+        """Nothing to do."""
+
+
+class Opener:
+    """A process that opens numbered files, for a real daemon to see."""
+
+    params: Mapping[str, str] = {"comm": COMM}
+
+    def __init__(self, count: int, rate: int) -> None:
+        self._count = count
+        self._process = subprocess.Popen(
+            [sys.executable, "-S", "-c", OPENER, str(count), str(rate)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
+
+    def begin(self) -> None:
+        """Open them from now on. The gadget gets a moment to be attached."""
+        time.sleep(3)
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        self._process.stdin.close()
+
+    def counts(self) -> dict[str, int]:
+        """Return what `Served.counts` does; what a real daemon drops, only its losses tell."""
+        done = self._count if self._process.poll() is not None else 0
+        return {"offered": done, "sent": done, "dropped": 0}
 
 
 class Run:
@@ -87,48 +152,30 @@ class Run:
         with urllib.request.urlopen(url, timeout=5) as answer:
             json.load(answer)
 
-    def measure(self, served: Served) -> None:
+    def measure(self, load: Double | Opener) -> None:
         """Collect until everything offered has come, then account for it."""
         before = {name: cpu(pid) for name, pid in self.pids.items()}
+        spec = SessionSpec(gadget="trace_open", environment="host", params=load.params)
+        session = self.collector.control.start(spec).id
+        load.begin()
         began = time.monotonic()
-        session = self.collector.control.start(
-            SessionSpec(gadget="trace_open", environment="host")
-        ).id
         wanted = self.rate * self.seconds
-        while (counts := served.counts())["offered"] < wanted:
+        while (counts := load.counts())["offered"] < wanted:
             time.sleep(1)
             self.ask_web()
             self.memory.append({name: rss(pid) for name, pid in self.pids.items()})
             assert time.monotonic() - began < self.seconds * 4, counts
         took = time.monotonic() - began
         reader = store.open_reader(self.collector.url)
-        until = time.monotonic() + 20
-        while served.counts()["sent"] + counts["dropped"] < wanted and time.monotonic() < until:
-            time.sleep(0.1)
-        while reader.sessions.get(session).events < wanted - counts["dropped"]:
-            if time.monotonic() > until:
-                break
-            time.sleep(0.1)
+        self.wait_for_the_rest(reader, session, load)
         used = {name: cpu(pid) - before[name] for name, pid in self.pids.items()}
         self.collector.control.stop(session)
         self.collector.stop_all(30)
-        found: set[int] = set()
-        twice = 0
-        for block in reader.events.stream(session, EventRange(limit=2_000)):
-            for event in block:
-                n = int(json.loads(event.data)["fname"].rpartition("/")[2])
-                twice += n in found
-                found.add(n)
-        losses, _ = reader.records.losses(session)
-        lost = sum(loss.count for loss in losses if loss.cause is LossCause.IG_QUEUE)
-        reader.close()
-        stored = len(found)
+        dropped = load.counts()["dropped"]
         print(f"{self.rate:,} events/s asked, {wanted / took:,.0f}/s offered for {took:.1f} s")
-        print(
-            f"offered {wanted:,}, dropped by the daemon's queue {counts['dropped']:,}, stored"
-            f" {stored:,}, counted as lost with node and window {lost:,}, stored twice {twice},"
-            f" unaccounted {wanted - stored - lost:,}"
-        )
+        print(f"dropped by the daemon's queue, as it says itself: {dropped:,}")
+        stored = self.account(reader, session, wanted)
+        reader.close()
         for name, seconds in used.items():
             print(
                 f"CPU of {name}: {seconds:.2f} s, {seconds / stored * 1e6:.1f} µs per stored event"
@@ -140,6 +187,48 @@ class Run:
             first, last = warm[0][name], warm[-1][name]
             print(f"memory of {name}: {first:.1f} -> {last:.1f} MiB")
 
+    def wait_for_the_rest(
+        self, reader: store.Reader, session: SessionId, load: Double | Opener
+    ) -> None:
+        """Return when all has come, or nothing more comes."""
+        wanted = self.rate * self.seconds
+        had, since = -1, time.monotonic()
+        while had < wanted - load.counts()["dropped"] and time.monotonic() - since < 3:
+            time.sleep(0.1)
+            if (events := reader.sessions.get(session).events) != had:
+                had, since = events, time.monotonic()
+
+    def account(self, reader: store.Reader, session: SessionId, wanted: int) -> int:
+        """Print what became of every number; return how many are stored."""
+        times: dict[int, int] = {}
+        twice = 0
+        for block in reader.events.stream(session, EventRange(limit=2_000)):
+            for event in block:
+                row = json.loads(event.data)
+                n = int(row["fname"].rpartition("/")[2])
+                twice += n in times
+                times[n] = row["timestamp_raw"]
+        losses = [
+            loss
+            for loss in reader.records.losses(session)[0]
+            if loss.cause in (LossCause.IG_QUEUE, LossCause.KERNEL) and loss.node
+        ]
+        told = {cause: sum(loss.count for loss in losses if loss.cause is cause) for cause in
+                (LossCause.IG_QUEUE, LossCause.KERNEL)}  # fmt: skip
+        print(
+            f"offered {wanted:,}, stored {len(times):,}, stored twice {twice}, counted as lost with"
+            f" node and window: in the queue {told[LossCause.IG_QUEUE]:,}, in the kernel at least"
+            f" {told[LossCause.KERNEL]:,}; unaccounted"
+            f" {wanted - len(times) - sum(told.values()):,}"
+        )
+        outside = 0
+        for first, last in missing_runs(times, wanted):
+            before, after = times.get(first - 1, 0), times.get(last + 1, 1 << 62)
+            inside = any(loss.start <= before and after <= loss.end for loss in losses)
+            outside += 0 if inside else last - first + 1
+        print(f"missing without a loss record around their time: {outside:,}")
+        return len(times)
+
     def close(self) -> None:
         """End both processes."""
         self.web.terminate()
@@ -147,21 +236,36 @@ class Run:
         self.collector.close()
 
 
+def missing_runs(found: Collection[int], wanted: int) -> list[tuple[int, int]]:
+    """Return the first and the last of each run of numbers that are not there."""
+    runs: list[tuple[int, int]] = []
+    for n in range(1, wanted + 1):
+        if n not in found:
+            first = runs.pop()[0] if runs and runs[-1][1] == n - 1 else n
+            runs.append((first, n))
+    return runs
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rate", type=int, default=5_000)
     parser.add_argument("--seconds", type=int, default=15)
+    parser.add_argument("--address", default="", help="of a real daemon on this machine")
     options = parser.parse_args()
-    files = {"files": options.rate * options.seconds, "rate": float(options.rate)}
-    with (
-        tempfile.TemporaryDirectory() as name,
-        daemon_process({"trace_open": files}) as served,
-    ):
-        run = Run(Path(name), served, options.rate, options.seconds)
-        try:
-            run.measure(served)
-        finally:
-            run.close()
+    rate, seconds = options.rate, options.seconds
+    count = rate * seconds
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if options.address:
+            address: str = options.address
+            load: Double | Opener = Opener(count, rate)
+        else:
+            scripts = {"trace_open": {"files": count, "rate": float(rate)}}
+            served = stack.enter_context(daemon_process(scripts))
+            address, load = served, Double(served)
+        run = Run(folder, address, rate, seconds)
+        stack.callback(run.close)
+        run.measure(load)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,8 @@ _SIMPLE: Final = {
 # lost while it reads and resets its counters is never told.
 _KERNEL: Final = re.compile(r"reading event: lost (\d{1,18}) samples?")
 _QUEUE: Final = re.compile(r"expected seq \d{1,20}, got \d{1,20}, (\d{1,18}) messages? dropped")
+_BEHIND: Final = re.compile(r" behind=(\d{1,4})\.(\d{3})s$")
+"""How old a line may be when it came to us, as `native.reading` notes it."""
 
 
 def read_log(text: str, node: str, received: int) -> tuple[LogLine, Loss | None]:
@@ -124,9 +126,11 @@ def _loss(message: str, node: str, ts: int) -> Loss | None:
     for pattern, cause in ((_KERNEL, LossCause.KERNEL), (_QUEUE, LossCause.IG_QUEUE)):
         match = pattern.search(message)
         if match and int(match[1]) > 0:
+            late = _BEHIND.search(message)
+            behind = int(late[1] + late[2]) * (NS // 1_000) if late else 0
             return Loss(
                 node=node,
-                start=max(0, ts - (2 if cause is LossCause.KERNEL else 1) * NS),
+                start=max(0, ts - behind - (2 if cause is LossCause.KERNEL else 1) * NS),
                 end=ts if ts % NS else ts + NS,
                 count=int(match[1]),
                 cause=cause,

@@ -177,7 +177,7 @@ def test_what_a_slow_reader_loses_is_counted_exactly(monkeypatch: pytest.MonkeyP
         missing_tail = 20_000 - max(numbers(sink))
         assert stored + lost + missing_tail == 20_000
         assert lost + missing_tail == daemon.dropped
-        assert all(loss.exact for loss in sink.losses())
+        assert all(loss.exact or loss.cause is LossCause.KERNEL for loss in sink.losses())
     [tail] = [loss for loss in sink.losses() if loss.cause is LossCause.STOP_TAIL]
     assert not tail.exact
     proxy.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,7 +56,7 @@ def test_rows_become_one_chunk() -> None:
 def test_a_gap_is_a_loss_in_its_place() -> None:
     one = reader()
     assert len(read([told(), data(1)], one, T0)) == 1
-    before, gap, after = all_of(read([data(2), data(7), data(8)], one, T0 + NS))
+    before, gap, doubt, after = all_of(read([data(2), data(7), data(8)], one, T0 + NS))
     assert [len(before.events), len(after.events)] == [1, 2]
     [loss] = gap.losses
     assert (loss.cause, loss.count, loss.exact, loss.node) == (
@@ -63,10 +64,39 @@ def test_a_gap_is_a_loss_in_its_place() -> None:
     )  # fmt: skip
     assert (loss.start, loss.end) == (T0 + NS, T0 + NS)
     assert "expected seq 3, got 7" in loss.detail
+    [loss] = doubt.losses
+    assert (loss.cause, loss.count, loss.exact) == (LossCause.KERNEL, 0, False)
+    assert (loss.start, loss.end) == (T0 - NS, T0 + NS)
+    # Gap by gap in a flood: the doubt is told once.
+    again = all_of(read([data(10), data(12)], one, T0 + 2 * NS))
+    assert [loss.cause for part in again for loss in part.losses] == [LossCause.IG_QUEUE] * 2
+
+
+def opened(seq: int, at: int) -> bytes:
+    """A row with a time of its own, and a text that looks like one."""
+    row = pb.DataElement(payload=[at.to_bytes(8, "little"), b'"timestamp_raw":17'])
+    payload = pb.GadgetData(data=row).SerializeToString()
+    return pb.GadgetEvent(seq=seq, dataSourceID=7, payload=payload).SerializeToString()
+
+
+@pytest.mark.parametrize(("old", "behind"), [(3 * NS, 3 * NS), (-NS, 0), (10_000 * NS, 0)])
+def test_what_comes_late_reaches_back_to_when_it_was_queued(old: int, behind: int) -> None:
+    info = pb.GadgetInfo()
+    info.CopyFrom(INFO)
+    time, _ = info.dataSources[0].fields
+    time.name = time.fullName = "timestamp_raw"
+    one = reader()
+    warning = pb.GadgetEvent(type=3 << 16, payload=b"reading event: lost 9 samples")
+    chunks = read([told(info), opened(1, T0 - old), warning.SerializeToString()], one, T0)
+    [kernel] = [loss for part in all_of(chunks) for loss in part.losses]
+    assert (kernel.start, kernel.end) == (T0 - behind - 2 * NS, T0 + NS)
+    chunks = read([opened(5, T0)], one, T0 + NS)
+    gap = next(loss for part in all_of(chunks) for loss in part.losses)
+    assert (gap.start, gap.end) == (T0 - behind, T0 + NS)
 
 
 def test_the_first_messages_can_be_missing_too() -> None:
-    gap, rows = all_of(read([told(), data(4)]))
+    gap, _, rows = all_of(read([told(), data(4)]))
     assert gap.losses[0].count == 3
     assert len(rows.events) == 1
 
