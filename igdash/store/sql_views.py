@@ -49,7 +49,7 @@ GENERAL: Final = (
             *_columns(_I, "events lost malformed ticks logs received bytes"),
             *_columns(_N, "rate"),
             *_columns(_I, "nodes_expected nodes_connected last_seq"),
-            *_columns(_T, "command info"),
+            *_columns(_T, "command info target nodes"),
         ),
     ),
     SqlView(

@@ -15,7 +15,8 @@ from tests.support.stores import T0, Store, event
 COLUMNS = {
     "v_sessions": "id name gadget environment namespace pod container node selector params"
     " stop_after state reason created started stopped first_event last_event events lost malformed"
-    " ticks logs received bytes rate nodes_expected nodes_connected last_seq command info",
+    " ticks logs received bytes rate nodes_expected nodes_connected last_seq command info"
+    " target nodes",
     "v_events": "session_id seq ts time node namespace pod container source data",
     "v_losses": "session_id node cause start_ts end_ts start_time end_time count exact detail",
 }
@@ -72,7 +73,8 @@ def test_times_are_exact_to_the_nanosecond_also_before_1970(store: Store) -> Non
 
 
 def test_a_session_reads_as_in_the_api(store: Store) -> None:
-    session = store.create(name="x", namespace="ns", params={"a": "1"}).id
+    odd = 'a"\\ü'
+    session = store.create(name="x", namespace="ns", pod=odd, params={"a": "1"}).id
     store.add(session, event("{}", T0 + 1), event("{}", T0 + 2))
     store.writer.change(session, StateChange(state=SessionState.RUNNING, at=T0 + 5))
     [row] = rows(store, "SELECT * FROM v_sessions")
@@ -86,6 +88,9 @@ def test_a_session_reads_as_in_the_api(store: Store) -> None:
     assert (row["created"], row["started"]) == (format_ns(T0), format_ns(T0 + 5))
     assert (row["first_event"], row["last_event"]) == (format_ns(T0 + 1), format_ns(T0 + 2))
     assert json.loads(row["params"]) == {"a": "1"}
+    empty = {"container": "", "node": "", "selector": ""}
+    assert json.loads(row["target"]) == {"namespace": "ns", "pod": odd, **empty}
+    assert json.loads(row["nodes"]) == {"expected": 0, "connected": 0}
     assert float(row["rate"]) > 0
     store.writer.change(session, StateChange(state=SessionState.STOPPED, at=T0, reason="r"))
     [row] = rows(store, "SELECT rate, reason FROM v_sessions")
