@@ -56,7 +56,8 @@ from igdash.services.timetable import new_anchor
 
 log = logging.getLogger(__name__)
 
-BLOCK: Final = 1_000
+BLOCK: Final = 300
+"""Events read at once: of more, the memory is given back to the system and asked for again each time."""
 _PAGE: Final = 200
 """Runs of the history read at once."""
 _GONE: Final = 5

@@ -22,7 +22,7 @@ from igdash.services.query_asks import AskPage
 from igdash.services.query_pool import IsGone
 from igdash.services.render import event_lines
 
-BLOCK = 1_000
+BLOCK = 300
 """Events per short transaction; a reader never holds one longer (store: the WAL would grow)."""
 
 
@@ -129,7 +129,7 @@ class Exports:
 
 
 def _objects(block: Sequence[Event]) -> bytes:
-    return "".join([event.data + "\n" for event in block]).encode()
+    return "\n".join([*(event.data for event in block), ""]).encode()
 
 
 def _within(ts: int, wanted: Export) -> bool:

@@ -122,7 +122,8 @@ class StoredEvents:
             wanted = wanted.where(e.ts >= bounds.start)
         if bounds.end is not None:
             wanted = wanted.where(e.ts < bounds.end)
-        rows = conn.execute(wanted.order_by(e.seq.desc() if down else e.seq).limit(limit)).all()
+        found = conn.execute(wanted.order_by(e.seq.desc() if down else e.seq).limit(limit))
+        rows = found.cursor.fetchall()  # plain tuples: a `Row` each would cost as much again
         origins = self._origins.load(conn, {row[2] for row in rows})
         return [
             Event(
