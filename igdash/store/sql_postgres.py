@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from igdash.domain.errors import SqlUnavailable, StoreRefused
+from igdash.domain.sql import SqlView
 from igdash.store.engine import is_sqlite, parse_url, writer_engine
 from igdash.store.errors import first_line, translated
 from igdash.store.lock import ADVISORY_KEY
@@ -252,8 +253,13 @@ def _make_views(conn: Connection, views: Iterable[GadgetView]) -> None:
 
 
 def _bodies(views: Iterable[GadgetView]) -> dict[str, str]:
-    general = {view.name: f"SELECT * FROM {view.name}" for view in GENERAL}  # noqa: S608
+    general = {view.name: f"SELECT {_names(view)} FROM {view.name}" for view in GENERAL}  # noqa: S608
     return general | {view.name: postgres_body(view, SCHEMA) for view in views}
+
+
+def _names(view: SqlView) -> str:
+    """Return the columns by name: a view keeps for ever what `*` meant when it was made."""
+    return ", ".join(f'"{column.name}"' for column in view.columns)
 
 
 def _wanted_marks(views: Iterable[GadgetView]) -> dict[str, str]:

@@ -236,3 +236,15 @@ def test_a_second_setup_changes_the_password(postgres_store: Store, tmp_path: Pa
     assert asked.rows("SELECT 1") == [[1]]
     postgres_store.create(gadget="trace_late", sources=source(Field(name="a", kind="Bool")))
     assert asked.rows("SELECT a FROM trace_late") == []
+
+
+@pytest.mark.postgres
+def test_views_of_an_older_igdash_are_made_anew(postgres_store: Store, tmp_path: Path) -> None:
+    asked = Asked(postgres_store, tmp_path)
+    with postgres_store.reader.engine.connect() as conn:  # reading by default, not by right
+        conn.exec_driver_sql("SET TRANSACTION READ WRITE")
+        conn.exec_driver_sql("DROP VIEW igdash_views.v_sessions")
+        conn.exec_driver_sql("CREATE VIEW igdash_views.v_sessions AS SELECT id FROM v_sessions")
+        conn.exec_driver_sql("COMMENT ON VIEW igdash_views.v_sessions IS 'igdash 0123'")
+        conn.commit()
+    assert asked.rows("SELECT target, nodes FROM v_sessions") == []
