@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from igdash.domain.filter_text import parse
 from igdash.domain.queries import UNLIMITED, Budget, EventQuery, Where
 from igdash.domain.sessions import SessionId, SessionState, StateChange
 from igdash.domain.times import NS
-from igdash.store.query import bars, scan, spans, totals
+from igdash.store.query import bars, cells, scan, spans, totals
 from tests.support.stores import T0, Store, event
 
 quick = settings(
@@ -85,11 +86,32 @@ def answers(store: Store, session: SessionId, asked: tuple[Any, ...]) -> tuple[A
 
 
 @quick
-@given(history=histories, asked=questions)
+@given(
+    history=histories,
+    asked=questions,
+    named=st.sampled_from([1, 2, 6]),
+    most=st.sampled_from([1, 500]),
+)
 def test_rollups_and_a_walk_and_the_events_agree(
-    store: Store, history: list[tuple[int, str, int]], asked: list[tuple[Any, ...]]
+    store: Store,
+    history: list[tuple[int, str, int]],
+    asked: list[tuple[Any, ...]],
+    named: int,
+    most: int,
 ) -> None:
     session = filled(store, history)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bars, "NAMED", named)
+        patch.setattr(cells, "_MOST_ORIGINS", most)
+        agree(store, session, history, asked)
+
+
+def agree(
+    store: Store,
+    session: SessionId,
+    history: list[tuple[int, str, int]],
+    asked: list[tuple[Any, ...]],
+) -> None:
     for one in asked:
         text, split, start, end, buckets = one
         if start is not None and end is not None and start >= end:
@@ -128,7 +150,7 @@ def test_rollups_and_a_walk_and_the_events_agree(
             assert bar.split == {v: n for v, n in split_here.items() if v in found.values}
         with pytest.MonkeyPatch.context() as patch:
             for module in (bars, totals):
-                patch.setattr(module, "cells", lambda *_: None)
+                patch.setattr(module, "rollups", lambda _: nullcontext())
             assert answers(store, session, one) == (count, top, found)
 
 

@@ -5,6 +5,7 @@ The bars have the very edges of the unfiltered histogram, so that one can be dra
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
@@ -13,7 +14,7 @@ from sqlalchemy import ColumnElement, case
 
 from igdash.domain.filter_match import scalars
 from igdash.domain.queries import Scope, SplitBucket, SplitHistogram
-from igdash.store.query.cells import cells
+from igdash.store.query.cells import Rollups, rollups
 from igdash.store.query.page import key_of
 from igdash.store.query.scan import Scan
 from igdash.store.query.totals import counted, shown
@@ -38,12 +39,9 @@ class Bars:
     def fill(self, scan: Scan, split: str) -> Scope:
         """Count the events of a scan; return what was covered."""
         if scan.decided and split not in _BESIDE:
-            found = cells(scan, self._edges)
-            if found is not None:
-                keys = {i: _keys(found.readings[i].known) for i in {o for _, o in found.counts}}
-                for (bar, origin), n in found.counts.items():
-                    self._count(bar, keys[origin], n)
-                return found.scope
+            with rollups(scan) as found:
+                if found is not None and self._from_rollups(found, split):
+                    return found.scope
             if (self._edges[-1] - self._edges[0]) * self._bars < 2**62:
                 self._fill_grouped(scan)
                 return scan.scope()
@@ -52,6 +50,49 @@ class Bars:
             for hit in hits:
                 self._add(bisect_right(self._edges, hit[1]) - 1, hit[index] if split else None, 1)
         return scan.scope()
+
+    def _from_rollups(self, found: Rollups, split: str) -> bool:
+        """Count all events, and apart from them those of few origins; return whether that went.
+
+        Hundreds of origins apart in each of hundreds of bars would take most of the time. Only the
+        values that will be named count; the largest group of origins with the same of these has
+        what the others leave.
+        """
+        groups = self._groups(found) if split else {frozenset(): set(found.readings)}
+        if groups is None:
+            return False
+        largest = max(groups, key=lambda keys: len(groups[keys]), default=frozenset())
+        apart = {i: keys for keys, ids in groups.items() if keys != largest for i in ids}
+        every = found.bars(self._edges, found.readings, apart=False)
+        few = found.bars(self._edges, apart, apart=True) if apart else {}
+        if every is None or few is None:
+            return False
+        left = [0] * self._bars
+        for (bar, _), n in every.items():
+            left[bar] += n
+            self._events[bar] += n
+        for (bar, origin), n in few.items():
+            left[bar] -= n
+            self._values_of(apart[origin], bar, n)
+        for bar, n in enumerate(left):
+            self._values_of(largest, bar, n)
+        return True
+
+    def _groups(self, found: Rollups) -> dict[frozenset[Any], set[int]] | None:
+        """Return the origins by those of their values that are among the most frequent."""
+        totals = found.totals()
+        if totals is None:
+            return None
+        keys = {origin: frozenset(_keys(found.readings[origin].known)) for origin in totals}
+        sums: dict[Any, int] = {}
+        for origin, n in totals.items():
+            for key in keys[origin]:
+                sums[key] = sums.get(key, 0) + n
+        named = frozenset(_most_frequent(sums))
+        groups: dict[frozenset[Any], set[int]] = {}
+        for origin in found.readings:
+            groups.setdefault(keys.get(origin, frozenset()) & named, set()).add(origin)
+        return groups
 
     def _fill_grouped(self, scan: Scan) -> None:
         for rows in scan.groups(self._bar_column):
@@ -72,10 +113,10 @@ class Bars:
             if not (self._clamp_low if bar < 0 else self._clamp_high):
                 return
             bar = 0 if bar < 0 else self._bars - 1
-        self._count(bar, _keys(value), n)
-
-    def _count(self, bar: int, keys: Collection[Any], n: int) -> None:
         self._events[bar] += n
+        self._values_of(_keys(value), bar, n)
+
+    def _values_of(self, keys: Collection[Any], bar: int, n: int) -> None:
         for one in keys:
             counts = self._values.get(one)
             if counts is None:
@@ -84,16 +125,10 @@ class Bars:
                 counts = self._values[one] = [0] * self._bars
             counts[bar] += n
 
-    def _most_frequent(self) -> Mapping[str, list[int]]:
-        sums = sorted(
-            self._values.items(),
-            key=lambda pair: (-sum(pair[1]), key_of(shown(pair[0]), descending=False)),
-        )
-        return {_text(shown(key)): counts for key, counts in sums[:NAMED]}
-
     def answer(self, lost: Sequence[int], scope: Scope) -> SplitHistogram:
         """Return the bars, with the number of lost events of each."""
-        named = self._most_frequent()
+        sums = {key: sum(counts) for key, counts in self._values.items()}
+        named = {_text(shown(key)): self._values[key] for key in _most_frequent(sums)}
         edges = self._edges
         return SplitHistogram(
             buckets=tuple(
@@ -109,6 +144,14 @@ class Bars:
             values=tuple(named),
             scope=scope,
         )
+
+
+def _most_frequent(sums: Mapping[Any, int]) -> list[Any]:
+    """Return the values to be named, most frequent first."""
+    found = [key for key, n in sums.items() if n]
+    return heapq.nsmallest(
+        NAMED, found, key=lambda key: (-sums[key], key_of(shown(key), descending=False))
+    )
 
 
 def _keys(value: Any) -> Collection[Any]:

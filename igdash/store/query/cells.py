@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -25,9 +26,8 @@ from sqlalchemy import (
     select,
 )
 
-from igdash.domain.queries import Scope
 from igdash.domain.times import NS
-from igdash.store.bounds import bounds_of
+from igdash.store.bounds import Bounds, bounds_of
 from igdash.store.errors import translated
 from igdash.store.lookup import session_row
 from igdash.store.query.plan import Reading
@@ -41,39 +41,75 @@ MOST_READ: Final = 1_000_000
 """Events whose times are read in one go: a third of a second's worth. More are for a walk, which
 can stop half-way."""
 
+_MOST_ORIGINS: Final = 500
+"""Most origins named in a statement."""
+
 Counts = dict[tuple[int, int], int]
-"""Events per bar and origin"""
+"""Events per bar and origin; 0 for origins that are not told apart"""
 
 
-class Cells(NamedTuple):
-    """`counts` of the origins that match, how to read these, and what was counted."""
+class Rollups:
+    """What the rollups say of a scan's events at one moment; made by `rollups`."""
 
-    counts: Counts
-    readings: dict[int, Reading]
-    scope: Scope
+    def __init__(
+        self,
+        conn: Connection,
+        session: int,
+        bounds: Bounds,
+        counts: Mapping[int, int],
+        readings: Mapping[int, Reading],
+    ) -> None:
+        self._conn = conn
+        self._session = session
+        self._bounds = bounds
+        self._counts = counts
+        self.readings = {i: one for i, one in readings.items() if one.verdict is not False}
+        self.scope = scope_of(bounds.low, bounds.high)
+
+    def totals(self) -> dict[int, int] | None:
+        """Return the events per origin that matches; None when it takes a walk."""
+        if self._bounds.start is None and self._bounds.end is None:
+            return {origin: self._counts[origin] for origin in self.readings}
+        found = self.bars((), self.readings, apart=True)
+        return None if found is None else {origin: n for (_, origin), n in found.items()}
+
+    def bars(self, edges: Sequence[int], origins: Collection[int], *, apart: bool) -> Counts | None:
+        """Return the events of these origins per bar between `edges`, each origin apart or all
+        together. The outer bars take what lies outside; without edges all is bar 0.
+
+        None when it takes a walk: bars of less than two seconds, or too many events at borders.
+        """
+        if edges and edges[-1] - edges[0] < 2 * NS * (len(edges) - 1):
+            return None
+        ends = (self._bounds.start, self._bounds.end)
+        every = len(origins) == len(self._counts)
+        if every or len(origins) <= _MOST_ORIGINS:
+            named = None if every else sorted(origins)
+            return _Counting(self._conn, self._session, edges, ends, named, apart).counts()
+        found = _Counting(self._conn, self._session, edges, ends, None, True).counts()
+        mine: Counts = defaultdict(int)
+        for (bar, origin), n in ({} if found is None else found).items():
+            if origin in origins:
+                mine[bar, origin if apart else 0] += n
+        return None if found is None else mine
 
 
-def cells(scan: Scan, edges: Sequence[int] = ()) -> Cells | None:
-    """Count what a scan would find per bar between `edges` (the outer bars take what lies outside)
-    and origin; without edges all of it is bar 0.
+@contextmanager
+def rollups(scan: Scan) -> Iterator[Rollups | None]:
+    """Open the rollups for what a scan asks; None when payloads or seqs decide.
 
-    None when it has to be walked: payloads or seqs decide, or too many events lie at borders.
+    They are of a later moment than the scan: use the readings and the scope that come with them.
     """
     where = scan.where
-    narrow = bool(edges) and edges[-1] - edges[0] < 2 * NS * (len(edges) - 1)
-    if narrow or where.after is not None or where.before is not None:
-        return None
+    if where.after is not None or where.before is not None or not scan.decided:
+        yield None
+        return
     with translated(READING), scan.connect() as conn:
         row = session_row(conn, scan.session)
         bounds = bounds_of(conn, row, where)
-        found = _Counting(conn, row.id, edges, bounds.start, bounds.end).counts()
-        if found is None:
-            return None
-        readings = scan.readings_of(conn, {origin for _, origin in found})
-    counts = {key: n for key, n in found.items() if n and readings[key[1]].verdict is not False}
-    if any(readings[origin].decode is not None for _, origin in counts):
-        return None  # of an origin that came after the scan began
-    return Cells(counts, readings, scope_of(bounds.low, bounds.high))
+        found = Rollups(conn, row.id, bounds, *scan.origins_now(conn))
+        undecided = any(one.decode is not None for one in found.readings.values())
+        yield None if undecided else found  # undecided: an origin that came after the scan began
 
 
 class _Piece(NamedTuple):
@@ -95,16 +131,19 @@ class _Counting:
         conn: Connection,
         session: int,
         edges: Sequence[int],
-        start: int | None,
-        end: int | None,
+        ends: tuple[int | None, int | None],
+        origins: Sequence[int] | None,
+        apart: bool,
     ) -> None:
         self._conn = conn
         self._dialect = conn.dialect.name
         self._session = session
         self._edges = edges
-        self._start = start
-        self._end = end
-        self._borders = sorted({*edges, *(one for one in (start, end) if one is not None)})
+        self._start, self._end = ends
+        self._origins = origins
+        self._apart = apart
+        self._seconds = activity_origin_sec if apart or origins is not None else activity
+        self._borders = sorted({*edges, *(one for one in ends if one is not None)})
         self._found: Counts = defaultdict(int)
 
     def counts(self) -> Counts | None:
@@ -113,7 +152,7 @@ class _Counting:
         pieces = self._pieces(cut)
         if sum(piece.last - piece.first + 1 for piece in pieces) > MOST_READ:
             return None
-        second = activity_origin_sec.c.sec
+        second = self._seconds.c.sec
         edges = self._edges
         if edges and edges[-1] - edges[0] < 2 * MINUTE * (len(edges) - 1):
             self._add(self._whole(second, NS, cut))
@@ -124,7 +163,7 @@ class _Counting:
                 self._add(self._whole(second, NS, cut, [(60 * m, 60 * m + 60) for m in minutes]))
         if pieces:
             self._add_pieces(pieces)
-        return self._found
+        return {key: n for key, n in self._found.items() if n}
 
     def _cut(self, unit: int) -> list[int]:
         """Return the minutes or seconds that a border cuts in two."""
@@ -152,14 +191,14 @@ class _Counting:
     ) -> Sequence[Sequence[Any]]:
         """Sum the cells that no border cuts, all or those in `ranges`, per bar and origin."""
         t = cell.table.c
-        inside = [t.session_id == self._session]
+        inside = [t.session_id == self._session, *self._of_origins(t)]
         if self._start is not None:
             inside.append(cell >= -(-self._start // unit))
         if self._end is not None:
             inside.append(cell < self._end // unit)
         if cut:
             inside.append(cell.not_in(cut))
-        columns = (cell.label("cell"), t.origin_id, t.n)
+        columns = (cell.label("cell"), self._origin(t), t.n)
         if ranges:
             few = table_of(("low", "high"), ranges)
             inside += [cell >= few.c.low, cell < few.c.high]
@@ -168,8 +207,16 @@ class _Counting:
             rows = select(*columns).where(*inside).subquery("j")
         r = rows.c
         bar = self._bar(r.cell, unit).label("bar")
-        wanted = select(bar, r.origin_id, func.sum(r.n)).group_by("bar", r.origin_id)
+        wanted = select(bar, r.origin, func.sum(r.n)).group_by("bar", r.origin)
         return fetch(self._conn, wanted)
+
+    def _of_origins(self, columns: Any) -> list[ColumnElement[bool]]:
+        return [] if self._origins is None else [columns.origin_id.in_(self._origins)]
+
+    def _origin(self, columns: Any) -> ColumnElement[int]:
+        """The origin where each is counted apart, else 0."""
+        found: ColumnElement[int] = columns.origin_id if self._apart else literal_column("0")
+        return found.label("origin")
 
     def _bar(self, cell: ColumnElement[int], unit: int) -> ColumnElement[Any]:
         """The bar of an uncut cell in SQL, by its middle: half a second or more away from any
@@ -205,12 +252,14 @@ class _Counting:
 
     def _add_pieces(self, pieces: Sequence[_Piece]) -> None:
         """Count the events of each part but the longest: that one has the rest of its second."""
-        t = activity_origin_sec.c
+        t = self._seconds.c
         seconds = {piece.second: index for index, piece in enumerate(pieces)}
-        wanted = select(t.sec, t.origin_id, t.n).where(
-            t.session_id == self._session, t.sec.in_(list(seconds))
+        wanted = select(t.sec, self._origin(t), t.n).where(
+            t.session_id == self._session, t.sec.in_(list(seconds)), *self._of_origins(t)
         )
-        rest = {(second, origin): n for second, origin, n in fetch(self._conn, wanted)}
+        rest: Counts = defaultdict(int)
+        for second, origin, n in fetch(self._conn, wanted):
+            rest[second, origin] += n
         read = [index for index, piece in enumerate(pieces) if index != seconds[piece.second]]
         for index, origin, n in self._read(pieces, read):
             piece = pieces[index]
@@ -236,7 +285,8 @@ class _Counting:
             e.seq <= few.c.high,
             e.ts >= few.c.start,
             e.ts <= few.c.stop,
+            *self._of_origins(e),
         )
-        r = joined(self._dialect, few, events, on, (e.origin_id,)).c
-        counted = select(r.piece, r.origin_id, func.count()).group_by(r.piece, r.origin_id)
+        r = joined(self._dialect, few, events, on, (self._origin(e),)).c
+        counted = select(r.piece, r.origin, func.count()).group_by(r.piece, r.origin)
         return fetch(self._conn, counted)

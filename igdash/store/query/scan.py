@@ -150,9 +150,10 @@ class Scan:
         """Return a connection of the scan's engine, to be used as a context manager."""
         return self._engine.connect()
 
-    def readings_of(self, conn: Connection, ids: set[int]) -> dict[int, Reading]:
-        """Return how the events of these origins are read."""
-        return self._read_origins(conn, ids)
+    def origins_now(self, conn: Connection) -> tuple[dict[int, int], dict[int, Reading]]:
+        """Return the session's origins with their events and how these are read, as of now."""
+        counts = self._origin_counts(conn)
+        return counts, self._read_origins(conn, set(counts))
 
     # ------------------------------------------------------------ walking
 

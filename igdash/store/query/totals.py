@@ -13,10 +13,10 @@ from typing import Any, Final
 from igdash.domain.filter_match import scalars
 from igdash.domain.filters import Value, ValueKind
 from igdash.domain.queries import Counted, FieldStats, Scope, Top, TopValue
-from igdash.store.query.cells import cells
+from igdash.store.query.cells import rollups
 from igdash.store.query.page import key_of
 from igdash.store.query.plan import Reading
-from igdash.store.query.scan import Scan, scope_of
+from igdash.store.query.scan import Scan
 
 DISTINCT: Final = 300_000
 """Different values of a field kept apart at once."""
@@ -41,16 +41,13 @@ def count(scan: Scan) -> Counted:
 
 def totals(scan: Scan) -> tuple[list[tuple[Reading, int]], Scope]:
     """Return the origins that match and their events, for a scan that origins decide."""
-    readings, counts, scope = scan.readings, scan.counts, scope_of(*scan.bounds[:2])
-    if scan.bounded:
-        found = cells(scan)
-        if found is not None:
-            readings, scope = found.readings, found.scope
-            counts = {origin: n for (_, origin), n in found.counts.items()}
-        else:
-            counts = _walked(scan)
-            scope = scan.scope()
-    return [(readings[i], n) for i, n in counts.items() if readings[i].verdict is not False], scope
+    with rollups(scan) as found:
+        counts = None if found is None else found.totals()
+        if found is not None and counts is not None:
+            return [(found.readings[i], n) for i, n in counts.items()], found.scope
+    counts, readings = _walked(scan), scan.readings
+    matching = [(readings[i], n) for i, n in counts.items() if readings[i].verdict is not False]
+    return matching, scan.scope()
 
 
 def _walked(scan: Scan) -> dict[int, int]:
