@@ -7,25 +7,46 @@ that no thread and no database connection crosses it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+    UnsupportedTransferCoding,
+)
 from gunicorn.workers.gthread import ThreadWorker
 
+from igdash.api.problems import problem
 from igdash.api.server import BACKLOG, Served, ServerOptions, url_of, when_owner_dies
 from igdash.domain.threads import spawn
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+    from flask import Response
 
 log = logging.getLogger(__name__)
+
+_UNREADABLE: Final = (
+    (LimitRequestLine, 414),
+    (LimitRequestHeaders, 431),
+    (ExpectationFailed, 417),
+    (UnsupportedTransferCoding, 501),
+)
+"""Statuses of what is no proper request; all else is 400."""
+_LINGER: Final = 1.0
+"""Seconds a refused client may take to send the rest and read why."""
 
 
 def serve(served: Served, options: ServerOptions, listener: socket.socket) -> None:
@@ -50,6 +71,27 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         spawn("stop", self.app.served.stop)
 
     handle_quit = handle_exit  # a Ctrl-C reaches the worker too
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer what cannot be read as a request in our own shape instead of gunicorn's HTML."""
+        if not isinstance(exc, ParseException):
+            super().handle_error(req, client, addr, exc)
+            return
+        status = next((code for kind, code in _UNREADABLE if isinstance(exc, kind)), 400)
+        log.debug("refused with %d: %s", status, exc)
+        with contextlib.suppress(OSError):
+            _refuse(client, problem(status, f"this is no request igdash can read: {exc}"))
+
+
+def _refuse(client: socket.socket, answer: Response) -> None:
+    """Send the answer, then take what still arrives: closing before would cut the answer off."""
+    client.settimeout(_LINGER)
+    head = f"HTTP/1.1 {answer.status}\r\nConnection: close\r\n{answer.headers}".encode()
+    client.sendall(head + answer.get_data())
+    client.shutdown(socket.SHUT_WR)
+    end = time.monotonic() + _LINGER
+    while client.recv(65_536) and time.monotonic() < end:
+        pass
 
 
 class Parent(Arbiter):  # type: ignore[misc]

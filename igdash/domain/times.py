@@ -15,8 +15,9 @@ NS: Final = 1_000_000_000
 MAX_NS: Final = 2**63 - 1
 
 _RFC3339: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):?(\d\d))"
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+ -])(\d\d):?(\d\d))"
 )
+"""A space before the offset is a `+` that nobody encoded for a URL."""
 
 
 def now_ns() -> int:

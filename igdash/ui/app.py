@@ -108,6 +108,7 @@ def _mark_missing_pages(server: Flask) -> None:
     @server.after_request
     def mark(response: Response) -> Response:
         is_page = response.status_code == 200 and response.mimetype == "text/html"
+        is_page = is_page and not request.path.startswith("/api/")  # reports are HTML, too
         if is_page and not is_view(request.path):
             response.status_code = 404
         return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import subprocess
@@ -70,6 +71,22 @@ def test_events_limits_and_rest_beside_them(
     client.until("hello")
     client.socket.send_binary(b"x")
     assert client.closed()[0] == 1003
+    _unreadable(address)
+
+
+def _unreadable(address: str) -> None:
+    """What gunicorn refuses by itself gets the same kind of answer, and lets it be read."""
+    for path, headers, status in (
+        ("/api/sessions?q=" + "x" * 1_000_000, {}, 414),
+        ("/api/sessions", {"X-Long": "x" * 100_000}, 431),
+    ):
+        connection = http.client.HTTPConnection(address, timeout=10)
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        body = json.loads(answer.read())
+        assert (answer.status, body["status"]) == (status, status)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        connection.close()
 
 
 def test_a_shutdown_says_goodbye(side: tuple[str, str, subprocess.Popen[str]]) -> None:

@@ -39,6 +39,14 @@ def test_texts_become_values() -> None:
     assert found.start.ns == 10**9
 
 
+def test_a_plus_may_have_become_a_space() -> None:
+    for text in ("1970-01-01T02:00:01+02:00", "1970-01-01T02:00:01 02:00"):
+        found = from_query(Thing, {"from": [text]})
+        assert found is not None
+        assert found.start is not None
+        assert found.start.ns == 10**9
+
+
 def test_null_is_as_if_not_given() -> None:
     body = {"text": None, "n": None, "many": None, "from": None, "inner": None}
     assert from_body(Thing, body) == Thing()

@@ -10,14 +10,19 @@ from flask.testing import FlaskClient
 
 from igdash.ui.app import create_app
 from igdash.ui.theme import THEME_SCRIPT, csp_source
-from tests.support.web import web
+from tests.support.web import Web, web
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
-    with web(f"sqlite:///{tmp_path_factory.mktemp('ui') / 'x.db'}") as side:
-        create_app(side.services, side.app)
-        yield side.app.test_client()
+def side(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    with web(f"sqlite:///{tmp_path_factory.mktemp('ui') / 'x.db'}") as found:
+        create_app(found.services, found.app)
+        yield found
+
+
+@pytest.fixture
+def client(side: Web) -> FlaskClient:
+    return side.app.test_client()
 
 
 @pytest.mark.parametrize(
@@ -39,6 +44,12 @@ def test_api_is_not_the_document(client: FlaskClient) -> None:
     answer = client.get("/api/nothing")
     assert answer.status_code == 404
     assert answer.content_type == "application/problem+json"
+
+
+def test_a_report_is_html_and_no_mistyped_address(side: Web, client: FlaskClient) -> None:
+    answer = client.get(f"/api/sessions/{side.session()}/export?format=html")
+    assert answer.mimetype == "text/html"
+    assert answer.status_code == 200
 
 
 def test_policy_allows_our_inline_scripts_and_no_eval(client: FlaskClient) -> None:
