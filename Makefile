@@ -71,8 +71,8 @@ verify-ig: $(VENV)/.runtime ## Try every gadget of a running `ig daemon` (ADDRES
 screenshots: $(VENV)/.dev packages ## Take pictures of every page, dark and light, wide and narrow, into docs/screenshots
 	@$(BIN)/python scripts/screenshots.py
 
-bench: $(VENV)/.dev ## Run the benchmarks (see benchmarks/README.md)
-	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+bench: $(VENV)/.dev packages ## Run every benchmark quickly; ARGS="--full" as benchmarks/README.md gives them
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 nightly: $(VENV)/.dev packages ## The long fault runs
 	@$(BIN)/python -m pytest -m nightly --timeout 1800
