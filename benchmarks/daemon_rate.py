@@ -223,7 +223,8 @@ class Run:
         )
         outside = 0
         for first, last in missing_runs(times, wanted):
-            before, after = times.get(first - 1, 0), times.get(last + 1, 1 << 62)
+            after = times.get(last + 1, times.get(first - 1, 0))
+            before = times.get(first - 1, after)
             inside = any(loss.start <= before and after <= loss.end for loss in losses)
             outside += 0 if inside else last - first + 1
         print(f"missing without a loss record around their time: {outside:,}")

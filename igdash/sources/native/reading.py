@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -151,11 +152,12 @@ class NodeReader:
             # What was in the queue when it overflowed comes to us late, and the gap with it.
             start = self.seen - self._behind()
             yield loss_chunk(self.node, start, now, missing, LossCause.IG_QUEUE, detail)
-            if now - self._doubted >= KERNEL_TELLS:
-                self._doubted = now
-                yield loss_chunk(
-                    self.node, start - KERNEL_TELLS, now, 0, LossCause.KERNEL, _UNTOLD, exact=False
-                )
+            if now >= self._doubted:
+                # One record stands for the gaps of the next moments as well.
+                first, self._doubted = start - KERNEL_TELLS, now + KERNEL_TELLS
+                cause, end = LossCause.KERNEL, self._doubted
+                doubt = loss_chunk(self.node, first, end, 0, cause, _UNTOLD, exact=False)
+                yield replace(doubt, received=now)
 
     def _behind(self) -> int:
         """Return how old (ns) the last event was when it came, 0 where that cannot be told."""

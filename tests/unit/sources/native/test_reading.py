@@ -66,7 +66,7 @@ def test_a_gap_is_a_loss_in_its_place() -> None:
     assert "expected seq 3, got 7" in loss.detail
     [loss] = doubt.losses
     assert (loss.cause, loss.count, loss.exact) == (LossCause.KERNEL, 0, False)
-    assert (loss.start, loss.end) == (T0 - NS, T0 + NS)
+    assert (loss.start, loss.end) == (T0 - NS, T0 + 3 * NS)
     # Gap by gap in a flood: the doubt is told once.
     again = all_of(read([data(10), data(12)], one, T0 + 2 * NS))
     assert [loss.cause for part in again for loss in part.losses] == [LossCause.IG_QUEUE] * 2
