@@ -244,6 +244,8 @@ def open_desk(settings: Settings) -> Desk:
             queries=reader.queries,
             control=control,
             places=places(settings),
+            sql=open_sql(settings, reader),
+            catalogue=catalogue(),
         ),
         queries=queries,
     )

@@ -337,8 +337,9 @@ def _scheduling(commands: Any) -> None:
 
 def _schedule(add: argparse.ArgumentParser) -> None:
     add.add_argument("name", metavar="NAME")
-    add.add_argument("--cron", metavar="CRON", help="five fields, e.g. '0 * * * *'")
-    add.add_argument("--every", type=duration, metavar="TIME", help="or an interval, e.g. 15m")
+    when = add.add_mutually_exclusive_group(required=True)
+    when.add_argument("--cron", metavar="CRON", help="five fields, e.g. '0 * * * *'")
+    when.add_argument("--every", type=duration, metavar="TIME", help="or an interval, e.g. 15m")
     add.add_argument("--zone", default="UTC", help="time zone of --cron (default: UTC)")
     add.add_argument("--session", metavar="ID", action="append", default=[], help="may be repeated")
     add.add_argument("--gadget", default="")

@@ -23,7 +23,6 @@ from igdash.cli.output import (
     show_one,
     size,
 )
-from igdash.domain.errors import InvalidQuery
 from igdash.domain.schedules import ExportFormat, Run, RunState, ScheduleSpec, What, When
 from igdash.domain.sessions import SessionState
 from igdash.domain.times import NS, format_ns, now_ns
@@ -62,8 +61,6 @@ def show_schedule(args: argparse.Namespace) -> int:
 def add(args: argparse.Namespace) -> int:
     """Make a schedule and print its id."""
     desk = open_desk(settings_of(args))
-    if (args.cron is None) == (args.every is None):
-        raise InvalidQuery("--cron", "give either --cron or --every")
     spec = ScheduleSpec(
         name=args.name,
         what=What(

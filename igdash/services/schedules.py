@@ -8,10 +8,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from igdash.domain.errors import InvalidSpec, NotFound, ScheduleNotFound
+from igdash.domain.errors import (
+    GadgetNotFound,
+    InvalidSpec,
+    NotFound,
+    ScheduleNotFound,
+    SqlError,
+    SqlTimeout,
+    SqlTooLarge,
+)
 from igdash.domain.filter_text import parse
 from igdash.domain.filters import FilterError
-from igdash.domain.ports import Control, QueryReader, ScheduleReader, SessionReader
+from igdash.domain.ports import (
+    Catalogue,
+    Control,
+    QueryReader,
+    ScheduleReader,
+    SessionReader,
+    SqlReader,
+)
 from igdash.domain.queries import SessionQuery
 from igdash.domain.schedules import (
     Deed,
@@ -22,9 +37,11 @@ from igdash.domain.schedules import (
     Schedule,
     ScheduleSpec,
 )
+from igdash.domain.sql import SqlQuery
 from igdash.domain.times import now_ns
 from igdash.services import parquet_rows, timetable
 from igdash.services.export_places import MANIFEST, Places
+from igdash.services.queries import never
 
 _LOOKED_AT: Final = 50
 """Newest sessions whose fields are asked whether a filter fits any of them."""
@@ -50,6 +67,8 @@ class Schedules:
     queries: QueryReader
     control: Control
     places: Places
+    sql: SqlReader
+    catalogue: Catalogue
 
     def list(self) -> tuple[Standing, ...]:
         """Return all, by name."""
@@ -71,7 +90,11 @@ class Schedules:
         ):
             if len(found) == 1:
                 return found[0]
-        raise ScheduleNotFound(f"no schedule, or more than one, is {word[:64]!r}")
+            if found:
+                raise ScheduleNotFound(
+                    f"{len(found)} schedules are {word[:64]!r}; give a longer ID"
+                )
+        raise ScheduleNotFound(f"no schedule has the ID or the name {word[:64]!r}")
 
     def create(self, spec: ScheduleSpec) -> Standing:
         """Store a new one. Raises `InvalidSpec`, `CollectorUnavailable`."""
@@ -158,6 +181,10 @@ class Schedules:
         others = what.sessions or what.gadget or what.namespace or what.environment or what.states
         if what.sql.strip() and (others or what.filter.strip()):
             found["what.sql"] = "stands alone: name sessions in the statement's WHERE"
+        elif what.sql.strip() and (why := self._sql_problem(what.sql)):
+            found["what.sql"] = why
+        if what.gadget and (why := self._gadget_problem(what.gadget)):
+            found["what.gadget"] = why
         for id_ in what.sessions:
             try:
                 self.sessions.get(id_)
@@ -166,6 +193,26 @@ class Schedules:
         if what.filter.strip() and (why := self._filter_problem(spec)):
             found["what.filter"] = why
         return found
+
+    def _sql_problem(self, text: str) -> str:
+        """Say why a statement cannot be answered; it is planned, not run."""
+        try:
+            self.sql.run(SqlQuery(sql=text, explain=True), never)
+        except (SqlTimeout, SqlTooLarge):
+            return ""  # no news of what it is; its runs will say
+        except SqlError as error:
+            return str(error)
+        return ""
+
+    def _gadget_problem(self, name: str) -> str:
+        """Say that nobody knows a gadget. An image's reference may name any."""
+        if "/" in name or self.sessions.list(SessionQuery(gadget=name, limit=1)).sessions:
+            return ""
+        try:
+            self.catalogue.get(name)
+        except GadgetNotFound as error:
+            return str(error)
+        return ""
 
     def _filter_problem(self, spec: ScheduleSpec) -> str:
         """Say why a filter is none, or fits none of the sessions that are there."""

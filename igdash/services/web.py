@@ -116,7 +116,13 @@ def make_web_services(
         uploads=Uploads(control=control, folder=upload_dir),
         sql=Sql(sql),
         schedules=Schedules(
-            reader=schedules, sessions=sessions, queries=queries, control=control, places=places
+            reader=schedules,
+            sessions=sessions,
+            queries=queries,
+            control=control,
+            places=places,
+            sql=sql,
+            catalogue=catalogue,
         ),
         catalogue=catalogue,
         environments=environments,
