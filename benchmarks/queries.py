@@ -230,6 +230,7 @@ def run(url: str, session: SessionId, wanted: argparse.Namespace) -> None:
         found = questions(reader, session, now) | by_worker(queries, session)
         return {name: ask for name, ask in found.items() if only in name}
 
+    queries.answer(AskCount(session=session))  # the worker has begun
     try:
         print(f"alone, load {_load()}", file=sys.stderr)
         begun = _load()
