@@ -220,7 +220,7 @@ def _ms(value: float) -> str:
 
 def run(url: str, session: SessionId, wanted: argparse.Namespace) -> None:
     """Measure alone and while events arrive, and print the table."""
-    only = wanted.only
+    only = tuple(filter(None, wanted.only.split(",")))
     reader = open_reader(url)
     now = reader.sessions.get(session).last_event or now_ns()
     workers = Workers(pool=query_pool(load(overrides={"store.url": url})))
@@ -228,7 +228,7 @@ def run(url: str, session: SessionId, wanted: argparse.Namespace) -> None:
 
     def asked() -> Questions:
         found = questions(reader, session, now) | by_worker(queries, session)
-        return {name: ask for name, ask in found.items() if only in name}
+        return {name: ask for name, ask in found.items() if not only or name.startswith(only)}
 
     queries.answer(AskCount(session=session))  # the worker has begun
     try:
@@ -278,7 +278,9 @@ def main() -> None:
     parser.add_argument("--pods", type=int, default=20, help="times the 15 recorded origins")
     parser.add_argument("--url", default="", help="an empty PostgreSQL database, else SQLite")
     parser.add_argument("--db", type=Path, help="keep (and reuse) the SQLite file")
-    parser.add_argument("--only", default="", help="only questions whose name contains this")
+    parser.add_argument(
+        "--only", default="", help="questions whose names begin with one of these, a comma between"
+    )
     parser.add_argument(
         "--slow-once", action="store_true", help="ask what took 5 s alone not again under load"
     )
