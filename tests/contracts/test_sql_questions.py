@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from igdash.cli.main import run
 from igdash.domain.chunks import Chunk, ChunkKind
 from igdash.domain.events import Schema
 from igdash.domain.gadgets import DataSource, Field
@@ -113,6 +114,19 @@ def test_there_are_ten_questions() -> None:
 )
 def test_a_question_is_answered(asked: Asked, title: str, sql: str) -> None:
     assert asked.rows(sql), title
+
+
+def test_the_command_line_answers_them_too(
+    sqlite: Asked, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IGDASH_STORE__URL", sqlite.store.url)
+    monkeypatch.delenv("IGDASH_CONFIG", raising=False)
+    for _, title, sql in QUESTIONS:
+        assert run(("sql", sql, "-o", "jsonl")) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert sorted(map(list, map(dict.values, map(json.loads, lines))), key=repr) == sorted(
+            sqlite.rows(sql), key=repr
+        ), title
 
 
 @pytest.mark.postgres
