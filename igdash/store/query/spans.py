@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from igdash.domain.times import NS
 from igdash.store.bounds import Bounds
@@ -78,8 +78,10 @@ class Spans:
 def by_minute(conn: Connection, session: int, origins: Sequence[int], bounds: Bounds) -> list[Span]:
     """Return where these origins have events, by the minutes inside the bounds."""
     a = activity_origin.c
-    wanted = select(a.first_seq, a.last_seq, a.minute).where(
-        a.session_id == session, a.origin_id.in_(origins)
+    wanted = (
+        select(func.min(a.first_seq), func.max(a.last_seq), a.minute)
+        .where(a.session_id == session, a.origin_id.in_(origins))
+        .group_by(a.minute)
     )
     if bounds.start is not None:
         wanted = wanted.where(a.minute >= bounds.start // MINUTE)
@@ -96,11 +98,15 @@ def by_second(conn: Connection, session: int, origins: Sequence[int], span: Span
     a = activity_origin_sec.c
     found: list[Span] = []
     for minute in sorted(set(minutes)):
-        wanted = select(a.first_seq, a.last_seq).where(
-            a.session_id == session,
-            a.sec >= minute * 60,
-            a.sec < minute * 60 + 60,
-            a.origin_id.in_(origins),
+        wanted = (
+            select(func.min(a.first_seq), func.max(a.last_seq))
+            .where(
+                a.session_id == session,
+                a.sec >= minute * 60,
+                a.sec < minute * 60 + 60,
+                a.origin_id.in_(origins),
+            )
+            .group_by(a.sec)
         )
         found += [Span(one[0], one[1]) for one in fetch(conn, wanted)]
     return _within(found, span.low, span.high)
