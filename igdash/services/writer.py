@@ -179,6 +179,7 @@ class WriterLoop:
         """Do one round of everything; return whether more waits already."""
         if self._doubt:
             self._resolve(store)
+        self._store_steps(store)  # so that a session runs before it has events
         more = self._store_batches(store)
         self._store_steps(store)
         self._answer_calls(store)

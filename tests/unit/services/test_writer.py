@@ -107,6 +107,20 @@ def test_events_are_told_of_only_after_they_can_be_read(tmp_path: Path) -> None:
     assert all(told == readable for told, readable in seen)
 
 
+def test_a_session_runs_before_it_has_events(rig: Rig) -> None:
+    held = threading.Event()
+    waiting = threading.Thread(target=lambda: rig.loop.call(lambda _: held.wait(5), 10))
+    waiting.start()
+    rig.lanes[A].step(Step(change=StateChange(state=SessionState.RUNNING, at=NS)))
+    feed(rig.lanes[A], 3)
+    held.set()
+    waiting.join(10)
+    wait(lambda: rig.events(A) == 3)
+    told = [(a.state, a.last_seq) for a in rig.advances if a.session == A]
+    assert told[0] == (SessionState.RUNNING, 0)
+    assert {state for state, seq in told if seq} == {SessionState.RUNNING}
+
+
 def test_a_busy_store_costs_nothing_and_says_why(rig: Rig) -> None:
     rig.store.busy = 4
     feed(rig.lanes[A], 20)
