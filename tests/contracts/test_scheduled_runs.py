@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from igdash.domain.errors import CollectorUnavailable, ExportFailed, WrongState
+from igdash.domain.errors import CollectorUnavailable, WrongState
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.schedules import (
     Deed,
@@ -248,6 +248,24 @@ def test_a_full_disk_fails_the_run_and_the_next_begins_at_the_same_seq(
     assert rig.reader.get("s1").failures == 0
 
 
+def test_failed_runs_are_tried_again_later_and_later(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.make()
+    rig.add(rig.session(), 1)
+    monkeypatch.setattr(export_runs.export_files, "verify", broken)
+    waits = []
+    for _ in range(len(RETRIES) + 1):
+        began = now_ns()
+        assert rig.run().reason == "Input/output error"
+        retry = rig.reader.get("s1").retry
+        waits.append(retry and (retry - began) / NS)
+    assert waits.pop() is None  # from now on at the regular moments alone
+    for wait, wanted in zip(waits, RETRIES, strict=True):
+        assert wait is not None
+        assert wanted <= wait < wanted + 30
+
+
 def test_what_the_disk_changed_is_noticed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.make()
     rig.add(rig.session(), 10)
@@ -432,26 +450,6 @@ def test_a_destination_outside_is_refused(rig: Rig, tmp_path: Path) -> None:
     assert run.state is RunState.FAILED
     assert "leads out of" in run.reason
     assert list(outside.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "destination",
-    ["../x", "/etc", "a/../b", "a//b", ".hidden", "a\\b", "~", "x" * 300, "a/", "a\0b", "s3://x"],
-)
-def test_destinations_that_are_none(tmp_path: Path, destination: str) -> None:
-    places = Places(folder=tmp_path, scratch=tmp_path, buckets=("s3://backup/igdash",))
-    assert places.problem(destination)
-    with pytest.raises(ExportFailed):
-        places.place(destination)
-
-
-def test_buckets_have_to_be_allowed(tmp_path: Path) -> None:
-    places = Places(folder=tmp_path, scratch=tmp_path, buckets=("s3://backup/igdash",))
-    assert places.problem("s3://backup/igdash") == ""
-    assert places.problem("s3://backup/igdash/hourly") == ""
-    for url in ("s3://backup", "s3://backup/igdash2", "s3://other/igdash", "gs://backup/igdash"):
-        assert places.problem(url), url
-    assert places.problem("s3://backup/igdash/../other")
 
 
 class Asks:

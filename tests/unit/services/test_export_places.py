@@ -1,4 +1,5 @@
-"""Buckets: the manifest comes last, what has none is no run. The client is the real one."""
+"""Which places are taken. Buckets: the manifest comes last, what has none is no run; the client is
+the real one."""
 
 from __future__ import annotations
 
@@ -121,3 +122,23 @@ def test_an_endpoint_without_tls_says_how(
     written(place, "r1")
     with pytest.raises(ExportFailed, match="AWS_ALLOW_HTTP=true"):
         place.publish("r1", ["a.jsonl"])
+
+
+@pytest.mark.parametrize(
+    "destination",
+    ["../x", "/etc", "a/../b", "a//b", ".hidden", "a\\b", "~", "x" * 300, "a/", "a\0b", "s3://x"],
+)
+def test_destinations_that_are_none(tmp_path: Path, destination: str) -> None:
+    places = Places(folder=tmp_path, scratch=tmp_path, buckets=("s3://backup/igdash",))
+    assert places.problem(destination)
+    with pytest.raises(ExportFailed):
+        places.place(destination)
+
+
+def test_buckets_have_to_be_allowed(tmp_path: Path) -> None:
+    places = Places(folder=tmp_path, scratch=tmp_path, buckets=("s3://backup/igdash",))
+    assert places.problem("s3://backup/igdash") == ""
+    assert places.problem("s3://backup/igdash/hourly") == ""
+    for url in ("s3://backup", "s3://backup/igdash2", "s3://other/igdash", "gs://backup/igdash"):
+        assert places.problem(url), url
+    assert places.problem("s3://backup/igdash/../other")
