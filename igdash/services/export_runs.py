@@ -127,7 +127,8 @@ class Runner:
             ended = _ended(run, told.files, told.sessions)
             log.info("run %s was complete already", run.id)
         else:
-            place.discard(run.id)
+            if self._discarded(run):
+                run = replace(run, place="")
             reason = "igdash ended in the middle of it; nothing of it was kept"
             ended = replace(run, state=RunState.FAILED, ended=now_ns(), reason=reason)
         self._finish(schedule, ended, at_once=True)

@@ -431,6 +431,14 @@ def test_what_a_failed_run_could_not_take_along_is_removed_later(
         for _ in "ab":
             assert rig.run().state is RunState.FAILED
     assert [name.startswith(".") for name in rig.names()] == [True, True]
+    with monkeypatch.context() as patched:
+        patched.setattr(export_runs.export_files, "write_whole", killed)
+        with pytest.raises(Killed):
+            rig.run()
+        patched.setattr(export_places.shutil, "rmtree", broken)
+        rig.runner.recover(rig.reader.get("s1"))
+    assert [name.startswith(".") for name in rig.names()] == [True, True, True]
+    assert {one.state for one in rig.reader.runs("s1").runs} == {RunState.FAILED}
     run = rig.run()
     assert rig.names() == [run.place.removeprefix("d/")]
 
