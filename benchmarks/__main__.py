@@ -4,7 +4,7 @@
 
 Quick is the default: small histories, few seconds, the figures mean little. `--full` runs each with
 its own defaults, as benchmarks/README.md gives them: the better part of an hour. Each runs in a
-process of its own; the first that fails ends it.
+process of its own; those that fail are named at the end.
 """
 
 from __future__ import annotations
@@ -50,15 +50,18 @@ def main() -> None:
     known = benchmarks()
     if unknown := set(wanted.names) - set(known):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {known}")
+    failed = []
     for name in wanted.names or known:
         more = [] if wanted.full else QUICK[name].split()
         command = ["-m", f"benchmarks.{name}", *more]
         print(f"\n== python {' '.join(command)}", flush=True)
         begun = time.monotonic()
         done = subprocess.run([sys.executable, *command], cwd=HERE.parent)
-        if done.returncode:
-            sys.exit(f"{name} failed after {time.monotonic() - begun:.0f} s")
-        print(f"-- {time.monotonic() - begun:.0f} s", flush=True)
+        took = f"{time.monotonic() - begun:.0f} s"
+        print(f"-- {took}" if done.returncode == 0 else f"-- failed after {took}", flush=True)
+        failed += [name] if done.returncode else []
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":
