@@ -107,7 +107,7 @@ def _figures(report: Report) -> str:
     if narrowed:
         figures.append(("Of these shown here", f"{shown:,}", ""))
     figures += [
-        ("Lost", f"{session.lost:,}", "warn" if session.lost else ""),
+        ("Lost", _lost(report), "warn" if session.lost or report.losses else ""),
         ("Unreadable lines", f"{session.malformed:,}", "warn" if session.malformed else ""),
         ("Duration", _duration(session, report.made), ""),
     ]
@@ -224,6 +224,21 @@ def _scope(scope: Scope) -> str:
     return f"counted in {scope.examined:,} of {scope.total:,} events"
 
 
+def _number(count: int, *, exact: bool) -> str:
+    """Return how many were lost; of a number that is not exact, what is known of it."""
+    if exact:
+        return f"{count:,}"
+    return f"≥ {count:,}" if count else "unknown"
+
+
+def _vague(report: Report) -> bool:
+    return any(not loss.exact for loss in report.losses)
+
+
+def _lost(report: Report) -> str:
+    return _number(report.session.lost, exact=not _vague(report))
+
+
 def _losses(report: Report) -> str:
     if not report.losses:
         return "<section><h2>Lost events</h2><p>None are known to be lost.</p></section>"
@@ -239,7 +254,7 @@ def _losses(report: Report) -> str:
         (
             text(node or "-"),
             text(cause),
-            f"{'≥ ' if inexact else ''}{count:,}",
+            _number(count, exact=not inexact),
             f"{records:,}",
             _time(start),
             _time(end),
@@ -248,7 +263,8 @@ def _losses(report: Report) -> str:
     ]
     table = _table(("Node", "Cause", "Lost", "Records", "From", "To"), rows, {2, 3})
     listed = sum(loss.count for loss in report.losses)
-    note = f"<p>{report.lost:,} events lost in all"
+    unknown = _vague(report) and not report.session.lost
+    note = "<p>How many is not known" if unknown else f"<p>{_lost(report)} events lost in all"
     if listed != report.lost:
         note += f"; the table sums up the newest {len(report.losses):,} records"
     return f"<section><h2>Lost events</h2>{note}.</p>{table}</section>"
@@ -288,14 +304,14 @@ def _events(report: Report) -> str:
         return f"<section><h2>{title if chosen else 'Events'}</h2><p>There are none.</p></section>"
     names = [one.name for one in report.columns]
     head = "".join(f"<th>{text(name, 100)}</th>" for name in ("seq", "time", "node", *names))
-    rows = "".join(_event(event, names) for event in report.events)
+    rows = "".join(_event(event, names) for event in report.events)  # each a tbody of its own
     missing = ""
     if report.missing:
         listed = ", ".join(map(str, report.missing[:20]))
         missing = f"<p>Not in this session: {text(listed)}</p>"
     return (
         f'<section class="events"><h2>{title}</h2>{missing}<div class="wide"><table>'
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></section>"
+        f"<thead><tr>{head}</tr></thead>{rows}</table></div></section>"
     )
 
 
@@ -303,9 +319,10 @@ def _event(event: Any, names: Sequence[str]) -> str:
     parsed = parse(event.data)
     cells = "".join(f"<td>{text(_at(parsed, name), MAX_CELL)}</td>" for name in names)
     return (
-        f"<tr><td><details><summary>{event.seq:,}</summary><pre>{text(event.data, MAX_DATA)}</pre>"
-        f'</details></td><td class="time">{_time(event.ts)}</td><td>{text(event.node or "-")}</td>'
-        f"{cells}</tr>"
+        f"<tbody><tr><td><details><summary>{event.seq:,}</summary></details></td>"
+        f'<td class="time">{_time(event.ts)}</td><td>{text(event.node or "-")}</td>{cells}</tr>'
+        f'<tr class="raw"><td colspan="{len(names) + 3}"><pre>{text(event.data, MAX_DATA)}</pre>'
+        "</td></tr></tbody>"
     )
 
 
@@ -320,7 +337,10 @@ def _at(value: Any, path: str) -> str:
 
 
 def _table(heads: Iterable[str], rows: Iterable[Sequence[str]], numbers: set[int]) -> str:
-    head = "".join(f"<th>{text(name)}</th>" for name in heads)
+    head = "".join(
+        f'<th class="num">{text(name)}</th>' if number in numbers else f"<th>{text(name)}</th>"
+        for number, name in enumerate(heads)
+    )
     body = "".join(f"<tr>{''.join(_cells(row, numbers))}</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 

@@ -11,7 +11,7 @@ STYLE: Final = """
 --muted:#9dabc1;--accent:#5b8cff;--soft:#5b8cff33;--warn:#fbbf24;--warn-fill:#fbbf24;--ok:#34d399;--err:#f98b8b}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--text);font:14px/1.5 Inter,system-ui,-apple-system,"Segoe UI",sans-serif}
-main{max-width:1040px;margin:0 auto;padding:32px 24px 48px}
+main{max-width:1200px;margin:0 auto;padding:32px 24px 48px}
 h1{margin:0;font-size:26px;line-height:1.25;overflow-wrap:anywhere}h2{margin:0 0 12px;font-size:16px}h3{margin:0 0 8px;font-size:13px;
 font-family:ui-monospace,SFMono-Regular,Menlo,monospace;overflow-wrap:anywhere}
 p{margin:6px 0}code,pre,td,time{font-family:ui-monospace,SFMono-Regular,Menlo,monospace;font-size:12px}
@@ -36,7 +36,12 @@ tr:last-child>td,tr:last-child>th{border-bottom:0}thead tr:last-child>th{border-
 .card{min-width:0}.card td{position:relative;padding:3px 8px 3px 6px;border:0}.card td:first-child{width:100%}
 .card td i{position:absolute;left:0;top:2px;bottom:2px;background:var(--soft);border-radius:3px}
 .card p{font-size:12px}
-details pre{max-width:min(920px,80vw);margin:6px 0;padding:10px;white-space:pre-wrap;overflow-wrap:anywhere;background:var(--bg);border:1px solid var(--line);border-radius:6px}
+.wide td{overflow-wrap:break-word}.events td{border-bottom:0}.events tbody>tr:first-child>td{border-top:1px solid var(--line)}
+.raw pre{margin:2px 0 8px;padding:10px;white-space:pre-wrap;overflow-wrap:anywhere;background:var(--bg);border:1px solid var(--line);border-radius:6px}
+.raw td{max-width:0}
+@supports selector(:has(a)){.raw{display:none}tbody:has(details[open])>.raw{display:table-row}}
+@media (max-width:600px){main{padding:20px 14px 32px}section{padding:14px}.figures{padding:0}.figure{flex-basis:120px;padding:10px 12px}.figure b{font-size:18px}
+.pairs th{width:96px}.axis{flex-direction:column}}
 summary{cursor:pointer}footer{font-size:12px}
 @media print{
 :root{--bg:#fff;--surface:#fff;--line:#bbb;--text:#000;--muted:#444;--accent:#2f66f0;--soft:#2f66f022;--warn:#865700;--warn-fill:#b47b04}
