@@ -96,3 +96,10 @@ def test_the_table_exports_too(shown: Page, side: Web) -> None:
     shown.wait("window.files.length === 1")
     assert shown.js("window.files[0][0]").endswith(".csv")
     shown.wait(f"{CARD}.innerText.includes('40 events')")
+    shown.click("#view-sessions tbody input[type=checkbox]")
+    shown.js(
+        "(e => { e.value = 'format=jsonl'; e.dispatchEvent(new Event('change')); })"
+        "(document.querySelector('.sess-file')) || 1"
+    )
+    shown.wait("window.files.length === 2")
+    assert shown.js("window.files[1][0]").endswith(".jsonl")

@@ -64,7 +64,7 @@ def test_every_session_with_its_target_and_exact_counts(page: Page, side: Web) -
     assert "old one" in column(page, "gadget")[0]
     assert page.js("document.querySelector('td.c-state .word').title") == "no image"
     summary = page.text("#sessions-summary")
-    assert summary.startswith("3 running, 1 in history · 1.3k events stored")
+    assert summary.startswith("3 running, 1 in history · 1,279 events stored")
     assert page.texts(".sess-chip .n") == ["4", "3", "0", "1"]
 
 

@@ -134,24 +134,24 @@
     const node = el("a", { ...attrs, href: address(session, query), download: "" }, ...children);
     node.addEventListener("click", (e) => {
       if (e.ctrlKey || e.metaKey || e.shiftKey || e.altKey) return;
-      if (large(session, query)) {
-        ig.toast("A large file: the browser saves it as it comes. Its list of downloads shows how far it is and can cancel it.");
-        return;
-      }
       e.preventDefault();
-      start(node.href, session, new URLSearchParams(query));
+      go(session, query);
     });
     return node;
   };
-  /** Begin an export without a link on screen. */
-  const go = (session, query) => {
-    const node = link({ hidden: true }, session, query);
+  /** Begin an export; fulfilled when it is over, or the browser has it. */
+  const go = async (session, query) => {
+    if (!large(session, query)) return start(address(session, query), session, new URLSearchParams(query));
+    const node = el("a", { href: address(session, query), download: "", hidden: true });
     document.body.append(node);
     node.click();
     node.remove();
+    ig.toast("A large file: the browser saves it as it comes. Its list of downloads shows how far it is and can cancel it.");
   };
+  /** A file for each, one after the other. */
+  const each = async (sessions, query) => { for (const session of sessions) await go(session, query); };
 
-  ig.exports = { formats: usable, link, go, hand };
+  ig.exports = { formats: usable, link, go, each, hand };
   /* An export ends with its page; the browser asks whether that is meant. */
   window.addEventListener("beforeunload", (e) => { if (under > 0) e.preventDefault(); });
 })();

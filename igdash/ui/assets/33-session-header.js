@@ -198,6 +198,7 @@
     if (vague && !(session.lost > 0)) return 'unknown';
     return (vague ? '≥ ' : '') + ig.fmt.count(session.lost);
   }
+  view.lostText = lostText;
   function badge(tab, n) {
     const pill = document.querySelector('#session-tabs [data-tab=' + tab + '] .pill');
     pill.hidden = !(n > 0);

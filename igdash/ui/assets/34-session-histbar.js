@@ -117,7 +117,7 @@
   view.histbar = {
     attach(parts, shared) {
       state = shared;
-      const split = el('select', { class: 's-split-by', 'aria-label': 'Split the bars by', title: 'Split the bars by a field', on: { change: () => core.ask({ split: split.value }) } });
+      const split = el('select', { class: 'form-select s-split-by', 'aria-label': 'Split the bars by', title: 'Split the bars by a field', on: { change: () => core.ask({ split: split.value }) } });
       ui = { words: el('span', { class: 's-hist-words' }), legend: el('div', { class: 's-legend', role: 'group', 'aria-label': 'Values of the split' }), tools: el('span', { class: 's-tools-inline' }), split: split };
       parts.bar.append(ui.words, ui.legend, ui.tools, split);
       core.on('columns', fill);

@@ -250,7 +250,7 @@
     const labels = [];
     for (let s = Math.ceil((state.from - offset) / every) * every + offset; s < state.from + span; s += every) {
       const left = ((s - state.from) / span) * 100;
-      if (left > 96) break;
+      if ((left / 100) * (ui.width || 900) > (ui.width || 900) - 48) break; // it would be cut off
       labels.push(ig.el('span', { style: { left: left.toFixed(2) + '%' } }, label(s, every)));
     }
     ui.axis.replaceChildren(...labels);

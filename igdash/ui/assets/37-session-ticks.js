@@ -20,7 +20,7 @@
     const newer = button('Newer tick', 'right', () => go(t.at + 1, true));
     const where = el('span', { class: 'mono' });
     const when = el('span', { class: 's-tick-time mono' });
-    const top = el('select', { class: 's-top', 'aria-label': 'How many rows', on: { change: () => setTop(Number(top.value)) } },
+    const top = el('select', { class: 'form-select s-top', 'aria-label': 'How many rows', on: { change: () => setTop(Number(top.value)) } },
       el('option', { value: '0' }, 'All rows'), TOPS.map((n) => el('option', { value: String(n) }, 'Top ' + n)));
     ig.$('session-ticks').append(older, slider, newer, when, where, top);
     ui = { top: top, root: ig.$('session-ticks'), slider: slider, older: older, newer: newer, where: where, when: when };

@@ -79,7 +79,7 @@
     const parts = [];
     if (log.bad.length > 0) parts.push(malformed());
     if (log.total > log.lines.length) parts.push(el('p', { class: 's-lead' }, 'The newest ' + ig.fmt.count(log.lines.length) + ' of ' + ig.fmt.count(log.total) + ' lines.'));
-    const lines = el('div', { class: 's-log', tabindex: '0', role: 'log', 'aria-label': 'Log' }, log.lines.map(line));
+    const lines = el('div', { class: ['s-log', !log.lines.some((one) => one.node) && 's-one'], tabindex: '0', role: 'log', 'aria-label': 'Log' }, log.lines.map(line));
     parts.push(lines);
     root.replaceChildren(...parts);
     lines.scrollTop = atEnd ? lines.scrollHeight : top;
@@ -87,7 +87,7 @@
 
   function line(one) {
     return el('div', { class: 's-line s-l-' + one.level }, el('span', { class: 'faint', title: one.ts }, ig.fmt.time(one.ts)),
-      el('span', { class: 's-level' }, one.level), el('span', { class: 'muted' }, one.node), el('span', { class: 's-text' }, one.text));
+      el('span', { class: 's-level' }, one.level), el('span', { class: 'muted s-node' }, one.node), el('span', { class: 's-text' }, one.text));
   }
 
   function malformed() {

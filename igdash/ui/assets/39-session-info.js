@@ -56,7 +56,7 @@
       section('Target', [...target(session.target || {}), ['Environment', session.environment], ['Nodes', nodes.expected > 0 ? nodes.connected + ' of ' + nodes.expected + ' connected' : null]]),
       section('Headless instance', instance(session, session.info || {})),
       section('Times', [['Created', when(session.created)], ['Started', when(session.started)], ['First event', when(session.first_event)], ['Newest event', when(session.last_event)], ['Stopped', when(session.stopped)]]),
-      section('Counts', [['Events stored', ig.fmt.count(session.events)], ['Events received', ig.fmt.count(session.received)], ['Lost', ig.fmt.count(session.lost)], ['Malformed lines', ig.fmt.count(session.malformed)], ['Log lines', ig.fmt.count(session.logs)],
+      section('Counts', [['Events stored', ig.fmt.count(session.events)], ['Events received', ig.fmt.count(session.received)], ['Lost', view.lostText(session)], ['Malformed lines', ig.fmt.count(session.malformed)], ['Log lines', ig.fmt.count(session.logs)],
         ['Ticks', core.isArray() ? ig.fmt.count(session.ticks) : null], ['Payload', ig.fmt.bytes(session.bytes) + ' (' + ig.fmt.count(session.bytes) + ' bytes)']]),
       section('Parameters', params.length > 0 ? params : [['Values', 'all at their defaults']]),
       section('Facts', info),

@@ -106,7 +106,7 @@
     const sort = ig.el('select', { class: 'form-select sess-select sess-sort', 'aria-label': 'Sort by' },
       ig.sessionsRow.COLUMNS.filter((c) => c.sort).flatMap(sortOptions));
     const bar = ig.el('div', { class: 'bar sess-bar' },
-      ig.el('label', { class: 'q' }, input, ig.el('kbd', {}, '/')),
+      ig.el('label', { class: 'q' }, ig.icon('search'), input, ig.el('kbd', {}, '/')),
       ig.el('div', { class: 'sess-chips', role: 'group', 'aria-label': 'State' },
         ...chips.map((c) => c.button)),
       gadget, namespace, sort);

@@ -12,8 +12,10 @@
     const stop = ig.el('button', { type: 'button', class: 'btn danger' }, 'Stop');
     const remove = ig.el('button', { type: 'button', class: 'btn danger' }, 'Delete');
     const clear = ig.el('button', { type: 'button', class: 'btn ghost' }, 'Clear');
+    const file = ig.el('select', { class: 'form-select sess-file', 'aria-label': 'Export as' }, ig.el('option', { value: '' }, 'Export …'),
+      ig.exports.formats().filter((f) => !f.query.includes('plain')).map((f) => ig.el('option', { value: f.query }, f.name)));
     const bar = ig.el('div', { class: 'sess-selbar', role: 'region', 'aria-label': 'Selected sessions',
-      hidden: true }, words, ig.el('span', { class: 'sp' }), stop, remove, clear);
+      hidden: true }, words, ig.el('span', { class: 'sp' }), file, stop, remove, clear);
     const all = ig.el('input', { type: 'checkbox', 'aria-label': 'Select all shown' });
 
     const picked = () => table.rows().filter((row) => chosen.has(row.id)).map((row) => row.session);
@@ -67,6 +69,11 @@
     stop.addEventListener('click', () => table.act('stop', picked()));
     remove.addEventListener('click', () => table.act('delete', picked()));
     clear.addEventListener('click', drop);
+    file.addEventListener('change', () => {
+      const query = file.value;
+      file.value = '';
+      ig.exports.each(picked(), query);
+    });
 
     return {
       bar: bar,

@@ -193,7 +193,7 @@
     const size = Number(totals.database_bytes || totals.bytes || 0);
     ui.summary.textContent =
       ig.fmt.count(running) + ' running, ' + ig.fmt.count(history) + ' in history · ' +
-      ig.fmt.short(totals.events || 0) + ' events stored, ' + ig.fmt.bytes(size);
+      ig.fmt.count(totals.events || 0) + ' events stored, ' + ig.fmt.bytes(size);
     ui.summary.title = ig.fmt.count(totals.events || 0) + ' events';
   }
 

@@ -5,6 +5,7 @@
   const { el } = ig;
   const CRONS = { "0 * * * *": "every full hour", "*/15 * * * *": "every quarter of an hour", "0 2 * * *": "every night at 2", "0 6 * * 1": "Mondays at 6" };
   const STATES = ["running", "stopped", "interrupted", "failed"];
+  ig.crons = CRONS;
   let serial = 0;
 
   const here = () => { try { return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC"; } catch { return "UTC"; } };

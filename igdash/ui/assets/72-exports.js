@@ -10,7 +10,7 @@
 
   const url = (s, rest = "") => "/api/schedules/" + encodeURIComponent(s.id) + rest;
   const every = (seconds) => (seconds % 3600 === 0 ? `every ${seconds / 3600} h` : seconds % 60 === 0 ? `every ${seconds / 60} min` : `every ${seconds} s`);
-  const timetable = (when) => (when.every ? every(when.every) : `${when.cron} (${when.zone})`);
+  const timetable = (when) => (when.every ? every(when.every) : `${ig.crons[when.cron] ? ig.crons[when.cron] + ": " : ""}${when.cron} (${when.zone})`);
   const what = ({ what: w }) => (w.sql ? w.sql : [w.sessions.length ? w.sessions.join(", ") : null, w.gadget, w.namespace && "namespace " + w.namespace,
     w.environment && "environment " + w.environment, w.states.length ? w.states.join(" or ") + " when met" : null, w.filter && "where " + w.filter].filter(Boolean).join(" · ") || "all sessions");
   const next = (s) => {
@@ -102,7 +102,7 @@
   const build = (s, old) => {
     const [css, words] = dot(s);
     const count = old ? old.count : el("span", {}, "History"), runs = old ? old.runs : el("div", {});
-    const history = old ? old.history : el("details", { class: "exp-runs" }, el("summary", {}, count), runs);
+    const history = old ? old.history : el("details", { class: "exp-runs" }, el("summary", {}, icon("right"), count), runs);
     const top = el("div", { class: "exp-top" }, el("span", { class: ["dot", css], role: "img", "aria-label": words, title: words }),
       el("div", {}, el("h2", {}, s.name, el("span", { class: "pill" }, s.format), s.paused ? el("span", { class: "pill" }, "paused") : null),
         el("div", { class: "exp-what" }, timetable(s.when) + " · " + what(s))), buttons(s));
