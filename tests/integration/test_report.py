@@ -187,9 +187,9 @@ def test_losses_warnings_and_an_empty_session(side: Web) -> None:
     page = b"".join(side.services.reports.open(SessionId(lossy), Wanted())).decode()
     checked(page)
     assert "n&lt;1&gt;" in page
-    assert "1,240 events lost in all" in page
+    assert "≥ 1,240 events lost in all" in page
     assert ">1,240</td>" in page
-    assert "≥ 0" in page
+    assert ">unknown</td>" in page
 
 
 def test_the_report_is_a_format_of_exports(side: Web) -> None:
