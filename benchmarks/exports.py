@@ -26,7 +26,7 @@ def child(url: str, how: str, folder: str) -> None:
     from igdash.domain.schedules import ExportFormat
     from igdash.services import export_files, parquet_rows
     from igdash.services.export_runs import BLOCK
-    from igdash.services.render import event_lines
+    from igdash.services.render import text_lines
     from igdash.store import open_reader
 
     reader = open_reader(url)
@@ -38,7 +38,8 @@ def child(url: str, how: str, folder: str) -> None:
     started, cpu = time.perf_counter(), time.process_time()
     blocks = reader.events.stream(session.id, EventRange(limit=BLOCK))
     if how == "stream":
-        size = sum(len(event_lines(block)) for block in blocks)
+        texts = reader.events.texts(session.id, EventRange(limit=BLOCK))
+        size = sum(len(text_lines(block)) for block in texts)
         rows = session.events
     else:
         path = Path(folder) / f"x.{how}"

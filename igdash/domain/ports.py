@@ -78,6 +78,10 @@ class SessionReader(Protocol):
         `malformed`, `database_bytes`."""
 
 
+EventText = tuple[int, int, str, str, bytes]
+"""An event as a plain tuple: seq, ts, node, source, and data in UTF-8."""
+
+
 class EventReader(Protocol):
     """Events of the history. Thread-safe; a page is one query, nothing is held between calls.
 
@@ -95,6 +99,9 @@ class EventReader(Protocol):
 
         Ends at the session's last seq as it was at the call. `wanted.limit` is the block size.
         """
+
+    def texts(self, session: SessionId, wanted: EventRange) -> Iterator[Sequence[EventText]]:
+        """As `stream`, for who makes lines of millions of events: no object and no text each."""
 
     def ticks(self, session: SessionId, *, before: int | None = None, limit: int = 100) -> TickPage:
         """Return ticks numbered below `before` (None = the newest), newest first."""

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from igdash.domain.errors import InvalidQuery
 from igdash.domain.events import Event, Tick
-from igdash.domain.ports import EventReader, SessionReader
+from igdash.domain.ports import EventReader, EventText, SessionReader
 from igdash.domain.queries import EventRange
 from igdash.domain.sessions import SessionId
 from igdash.services import parquet_rows
@@ -20,7 +20,7 @@ from igdash.services.history import check_window
 from igdash.services.queries import Queries, never
 from igdash.services.query_asks import AskPage
 from igdash.services.query_pool import IsGone
-from igdash.services.render import event_lines
+from igdash.services.render import event_lines, text_lines
 
 BLOCK = 300
 """Events per short transaction; a reader never holds one longer (store: the WAL would grow)."""
@@ -68,6 +68,9 @@ class Exports:
             # A tick is whole or not there at all: rows are picked by its time, not by theirs.
             whole = replace(wanted, start=None, end=None)
             return self._arrays(session, wanted, self._blocks(session, whole, gone))
+        if wanted.format is Format.JSONL and not wanted.filter.strip():
+            texts = self.events.texts(session, _range(wanted))
+            return map(_data if wanted.plain else text_lines, texts)
         blocks = self._blocks(session, wanted, gone)
         if wanted.format is Format.PARQUET:
             return parquet_rows.stream(self.sessions.schema(session), blocks)
@@ -81,9 +84,7 @@ class Exports:
         if wanted.filter.strip():
             ask = AskPage(session=session, filter=wanted.filter, start=wanted.start, end=wanted.end)
             return self.queries.stream(ask, gone)
-        return self.events.stream(
-            session, EventRange(limit=BLOCK, start=wanted.start, end=wanted.end)
-        )
+        return self.events.stream(session, _range(wanted))
 
     def _csv(self, session: SessionId, blocks: Iterator[Sequence[Event]]) -> Iterator[bytes]:
         table = Table(self.sessions.schema(session))
@@ -126,6 +127,14 @@ class Exports:
             page = self.events.ticks(session, before=first + count, limit=count)
             yield from reversed(page.ticks)
             first += count
+
+
+def _range(wanted: Export) -> EventRange:
+    return EventRange(limit=BLOCK, start=wanted.start, end=wanted.end)
+
+
+def _data(texts: Sequence[EventText]) -> bytes:
+    return b"\n".join([*(text[4] for text in texts), b""])
 
 
 def _objects(block: Sequence[Event]) -> bytes:

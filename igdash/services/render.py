@@ -12,6 +12,7 @@ from functools import lru_cache
 import msgspec
 
 from igdash.domain.events import Event
+from igdash.domain.ports import EventText
 from igdash.domain.times import NS, format_ns
 
 
@@ -56,6 +57,15 @@ def event_lines(events: Iterable[Event]) -> bytes:
         head = f'{{"seq":{event.seq},"ts":"{time_text(event.ts)}{_from(event.node, event.source)}'
         parts += (head, event.data, "}\n")
     return "".join(parts).encode()
+
+
+def text_lines(texts: Iterable[EventText]) -> bytes:
+    """Return the same lines of events that are plain tuples."""
+    parts: list[bytes] = []
+    for seq, ts, node, source, data in texts:
+        head = f'{{"seq":{seq},"ts":"{time_text(ts)}{_from(node, source)}'
+        parts += (head.encode(), data, b"}\n")
+    return b"".join(parts)
 
 
 def events_frame(events: Sequence[Event], last_seq: int) -> bytes:

@@ -7,13 +7,14 @@ exact times are still compared inside that range). No call holds anything after 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, LargeBinary, cast, func, select
 
 from igdash.domain.errors import EventNotFound
-from igdash.domain.events import Event, Tick, restore
+from igdash.domain.events import TOKEN_K8S, TOKEN_RUNTIME, Event, Origin, Tick, restore
+from igdash.domain.ports import EventText
 from igdash.domain.queries import Bucket, EventPage, EventRange, TickPage
 from igdash.domain.sessions import SessionId
 from igdash.domain.times import now_ns
@@ -25,6 +26,8 @@ from igdash.store.origins import OriginCache
 from igdash.store.rows import clamp
 from igdash.store.tables import events, ticks
 
+T = TypeVar("T")
+Rows = Sequence[Any]
 _READING: Final = "cannot read events"
 _ROW: Final = (events.c.seq, events.c.ts, events.c.origin_id, events.c.payload)
 
@@ -63,18 +66,35 @@ class StoredEvents:
         """Yield all events of the range upwards in blocks, each its own short transaction."""
         with translated(_READING), self._engine.connect() as conn:
             bounds = bounds_of(conn, session_row(conn, session), wanted)
-        return self._blocks(session, bounds, wanted.limit)
+        return self._blocks(session, bounds, wanted.limit, _ROW, self._events)
 
-    def _blocks(self, session: SessionId, bounds: Bounds, size: int) -> Iterator[Sequence[Event]]:
+    def texts(self, session: SessionId, wanted: EventRange) -> Iterator[Sequence[EventText]]:
+        """As `stream`, but plain tuples with the text as UTF-8."""
+        with translated(_READING), self._engine.connect() as conn:
+            bounds = bounds_of(conn, session_row(conn, session), wanted)
+        lite = self._engine.dialect.name == "sqlite"
+        payload = events.c.payload
+        raw = cast(payload, LargeBinary) if lite else func.convert_to(payload, "UTF8")
+        return self._blocks(session, bounds, wanted.limit, (*_ROW[:3], raw), self._texts)
+
+    def _blocks(
+        self,
+        session: SessionId,
+        bounds: Bounds,
+        size: int,
+        columns: Sequence[Any],
+        make: Callable[[Connection, Rows], list[T]],
+    ) -> Iterator[Sequence[T]]:
         while bounds.low <= bounds.high:
             with translated(_READING), self._engine.connect() as conn:
                 row = session_row(conn, session)  # deleted meanwhile: say so, never end early
-                block = self._read(conn, row.id, bounds, size)
+                rows = _rows(conn, row.id, bounds, size, False, columns)
+                block = make(conn, rows)
             if block:
                 yield block
             if len(block) < size:
                 return
-            bounds = bounds._replace(low=block[-1].seq + 1)
+            bounds = bounds._replace(low=rows[-1][0] + 1)
 
     def ticks(self, session: SessionId, *, before: int | None = None, limit: int = 100) -> TickPage:
         """Return ticks numbered below `before` (None = the newest), newest first."""
@@ -112,18 +132,9 @@ class StoredEvents:
     def _read(
         self, conn: Connection, session: int, bounds: Bounds, limit: int, down: bool = False
     ) -> list[Event]:
-        e = events.c
-        low, high = bounds.low, bounds.high
-        if bounds.start is None and bounds.end is None:  # dense: the answer's seqs are known
-            low = max(low, high - limit + 1) if down else low
-            high = high if down else min(high, low + limit - 1)
-        wanted = select(*_ROW).where(e.session_id == session, e.seq >= low, e.seq <= high)
-        if bounds.start is not None:
-            wanted = wanted.where(e.ts >= bounds.start)
-        if bounds.end is not None:
-            wanted = wanted.where(e.ts < bounds.end)
-        found = conn.execute(wanted.order_by(e.seq.desc() if down else e.seq).limit(limit))
-        rows = found.cursor.fetchall()  # plain tuples: a `Row` each would cost as much again
+        return self._events(conn, _rows(conn, session, bounds, limit, down, _ROW))
+
+    def _events(self, conn: Connection, rows: Rows) -> list[Event]:
         origins = self._origins.load(conn, {row[2] for row in rows})
         return [
             Event(
@@ -135,6 +146,47 @@ class StoredEvents:
             )
             for seq, ts, origin_id, payload in rows
         ]
+
+    def _texts(self, conn: Connection, rows: Rows) -> list[EventText]:
+        ids = {row[2] for row in rows}
+        origins = self._origins.load(conn, ids)
+        cut = {id_: _cut(origins[id_]) for id_ in ids}
+        texts: list[EventText] = []
+        for seq, ts, origin_id, data in rows:
+            node, source, pieces = cut[origin_id]
+            for token, piece in pieces:
+                data = data.replace(token, piece, 1)
+            texts.append((seq, ts, node, source, data))
+        return texts
+
+
+def _rows(
+    conn: Connection, session: int, bounds: Bounds, limit: int, down: bool, columns: Sequence[Any]
+) -> Rows:
+    e = events.c
+    low, high = bounds.low, bounds.high
+    if bounds.start is None and bounds.end is None:  # dense: the answer's seqs are known
+        low = max(low, high - limit + 1) if down else low
+        high = high if down else min(high, low + limit - 1)
+    wanted = select(*columns).where(e.session_id == session, e.seq >= low, e.seq <= high)
+    if bounds.start is not None:
+        wanted = wanted.where(e.ts >= bounds.start)
+    if bounds.end is not None:
+        wanted = wanted.where(e.ts < bounds.end)
+    found = conn.execute(wanted.order_by(e.seq.desc() if down else e.seq).limit(limit))
+    return found.cursor.fetchall()  # plain tuples: a `Row` each would cost as much again
+
+
+def _cut(origin: Origin) -> tuple[str, str, tuple[tuple[bytes, bytes], ...]]:
+    """Return node, source, and what `restore` puts in the place of what, in UTF-8."""
+    pieces = [(TOKEN_K8S, "k8s", origin.k8s), (TOKEN_RUNTIME, "runtime", origin.runtime)]
+    return (
+        origin.node,
+        origin.source,
+        tuple(
+            (token.encode(), f'"{name}":{text}'.encode()) for token, name, text in pieces if text
+        ),
+    )
 
 
 def _tick(row: Any) -> Tick:

@@ -18,6 +18,7 @@ from igdash.domain.queries import EventRange
 from igdash.domain.sessions import SessionId
 from igdash.domain.threads import spawn
 from igdash.domain.times import NS
+from igdash.services.render import event_lines, text_lines
 from igdash.sources.decode import decode_chunk
 from tests.support.stores import T0, Store, batch, event
 
@@ -224,6 +225,27 @@ def test_stream_takes_the_limits_of_a_range(store: Store) -> None:
     assert streamed(before=4) == [1, 2, 3]
     assert streamed(start=T0 + 3 * NS, end=T0 + 13 * NS) == list(range(4, 14))
     assert streamed(start=T0 + 99 * NS) == []
+
+
+def test_texts_are_the_events_of_the_stream(store: Store) -> None:
+    """Interned members come back, and what is not ASCII stays."""
+    session = store.create().id
+    lines = [
+        f'{{"n":{n},"k8s":{{"node":"é","namespace":"a{n % 3}"}},"runtime":{{"runtimeName":"x"}}}}'
+        for n in range(12)
+    ]
+    data = "\n".join([*lines, '{"t":"\\u0000 \\ud83d €"}', '{"runtime":{}}']).encode() + b"\n"
+    decoded = decode_chunk(Chunk(kind=ChunkKind.JSON_LINES, received=T0, data=data))
+    store.add(session, *decoded.events)
+    for more in ({}, {"after": 3}, {"before": 6}, {"start": T0, "end": T0 + 1}):
+        wanted = EventRange(limit=5, **more)
+        blocks = list(store.reader.events.stream(session, wanted))
+        texts = list(store.reader.events.texts(session, wanted))
+        assert texts == [
+            [(e.seq, e.ts, e.node, e.source, e.data.encode()) for e in block] for block in blocks
+        ]
+        assert b"".join(map(text_lines, texts)) == b"".join(map(event_lines, blocks))
+    assert sum(map(len, texts)) == 14
 
 
 def test_stream_of_a_session_deleted_meanwhile_does_not_end_as_if_complete(store: Store) -> None:

@@ -11,6 +11,7 @@ from igdash.domain.events import Event, LogLine, Malformed, Tick
 from igdash.domain.gadgets import DataSource
 from igdash.domain.losses import Loss
 from igdash.domain.nodes import NodeStatus
+from igdash.domain.ports import EventText
 from igdash.domain.queries import Bucket, EventPage, EventRange, SessionPage, SessionQuery, TickPage
 from igdash.domain.sessions import Session, SessionId, SessionSpec, SessionState
 
@@ -146,6 +147,10 @@ class FakeReaders:
             if page.next is None:
                 return
             after = page.next
+
+    def texts(self, session: SessionId, wanted: EventRange) -> Iterator[Sequence[EventText]]:
+        for block in self.stream(session, wanted):
+            yield [(e.seq, e.ts, e.node, e.source, e.data.encode()) for e in block]
 
     def ticks(self, session: SessionId, *, before: int | None = None, limit: int = 100) -> TickPage:
         found = [t for t in self.tick_rows[session] if before is None or t.tick < before]
