@@ -30,6 +30,7 @@ from igdash.domain.queries import EventRange
 from igdash.domain.sessions import SessionId, SessionSpec
 from tests.support.collector_process import CollectorProcess
 from tests.support.daemon_process import Served, daemon_process
+from tests.support.serving import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 1024 * 1024
@@ -122,8 +123,9 @@ class Run:
 
     def __init__(self, folder: Path, address: str, rate: int, seconds: int) -> None:
         self.rate, self.seconds = rate, seconds
+        self.port = free_port()
         extra = (
-            '[web]\nport = 18052\n[log]\nlevel = "warning"\n'
+            f'[web]\nport = {self.port}\n[log]\nlevel = "warning"\n'
             f'[[environments]]\nname = "host"\nkind = "ig-daemon"\naddress = "{address}"\n'
         )
         self.collector = CollectorProcess(folder, {}, extra=extra)
@@ -148,7 +150,7 @@ class Run:
 
     def ask_web(self) -> None:
         """Do what an open page does."""
-        url = "http://127.0.0.1:18052/api/sessions?state=running&limit=50&spark=40"
+        url = f"http://127.0.0.1:{self.port}/api/sessions?state=running&limit=50&spark=40"
         with urllib.request.urlopen(url, timeout=5) as answer:
             json.load(answer)
 
