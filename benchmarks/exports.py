@@ -44,7 +44,11 @@ def child(url: str, how: str, folder: str) -> None:
     else:
         path = Path(folder) / f"x.{how}"
         sources = reader.sessions.schema(session.id)
-        written = export_files.write_events(path, ExportFormat(how), sources, blocks)
+        if ExportFormat(how) in export_files.LINES:
+            texts = reader.events.texts(session.id, EventRange(limit=BLOCK))
+            written = export_files.write_texts(path, ExportFormat(how), texts)
+        else:
+            written = export_files.write_events(path, ExportFormat(how), sources, blocks)
         export_files.verify(path, ExportFormat(how), written)
         rows, size = written.rows, written.bytes
     elapsed, used = time.perf_counter() - started, time.process_time() - cpu

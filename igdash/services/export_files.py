@@ -12,17 +12,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from igdash.domain.errors import ExportFailed
 from igdash.domain.events import Event
 from igdash.domain.gadgets import DataSource
+from igdash.domain.ports import EventText
 from igdash.domain.schedules import ExportFormat
 from igdash.domain.sql import SqlAnswer
 from igdash.services import parquet_rows, sql_files
 from igdash.services.csv_rows import Table
-from igdash.services.render import event_lines
+from igdash.services.render import event_lines, text_lines
 
+T = TypeVar("T")
 _BLOCK: Final = 1024 * 1024
 _LEVEL: Final = 6
 
@@ -50,7 +52,14 @@ def write_events(
             rows = _copy_csv(out, Table(sources), blocks)
         else:
             with _PACKED[format](out) as packed:
-                rows = _copy(packed, blocks)
+                rows = _copy(packed, blocks, event_lines)
+    return out.written(rows)
+
+
+def write_texts(path: Path, format: ExportFormat, blocks: Iterable[Sequence[EventText]]) -> Written:
+    """Write the same, for a format of `LINES`, of events that are plain tuples."""
+    with _new(path) as out, _PACKED[format](out) as packed:
+        rows = _copy(packed, blocks, text_lines)
     return out.written(rows)
 
 
@@ -140,12 +149,14 @@ _PACKED: Final[dict[ExportFormat, Callable[[_Hashed], AbstractContextManager[Any
     ExportFormat.JSONL_GZ: _gzip,
     ExportFormat.JSONL_ZST: _zstd,
 }
+LINES: Final = frozenset(_PACKED)
+"""The formats that are lines of JSON."""
 
 
-def _copy(out: Any, blocks: Iterable[Sequence[Event]]) -> int:
+def _copy(out: Any, blocks: Iterable[Sequence[T]], lines: Callable[[Sequence[T]], bytes]) -> int:
     rows = 0
     for block in blocks:
-        out.write(event_lines(block))
+        out.write(lines(block))
         rows += len(block)
     return rows
 

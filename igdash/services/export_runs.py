@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -29,6 +29,7 @@ from igdash.domain.filter_text import parse
 from igdash.domain.filters import Filter, FilterError
 from igdash.domain.ports import (
     EventReader,
+    EventText,
     QueryReader,
     ScheduleReader,
     SessionReader,
@@ -55,6 +56,7 @@ from igdash.services.export_places import MANIFEST, Place, Places
 from igdash.services.timetable import new_anchor
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 BLOCK: Final = 300
 """Events read at once: of more, the memory is given back to the system and asked for again each time."""
@@ -236,8 +238,12 @@ class Runner:
         except FilterError:  # names a field that this gadget does not have: none of it matches
             return None
         name = _file_name(wanted, format)
-        blocks = self._watched(self._blocks(session, wanted, filter))
-        written = export_files.write_events(folder / name, format, sources, blocks)
+        if filter is None and format in export_files.LINES:
+            texts = self._watched(self._texts(session, wanted))
+            written = export_files.write_texts(folder / name, format, texts)
+        else:
+            blocks = self._watched(self._blocks(session, wanted, filter))
+            written = export_files.write_events(folder / name, format, sources, blocks)
         if not written.rows:
             (folder / name).unlink()
             return None
@@ -271,7 +277,14 @@ class Runner:
             yield [event for event in block if event.seq < before]
             return
 
-    def _watched(self, blocks: Iterator[Sequence[Event]]) -> Iterator[Sequence[Event]]:
+    def _texts(self, session: Session, wanted: RunRange) -> Iterator[Sequence[EventText]]:
+        for block in self.events.texts(session.id, EventRange(after=wanted.first - 1, limit=BLOCK)):
+            if block[-1][0] > wanted.last:  # came meanwhile: the next run's
+                yield [text for text in block if text[0] <= wanted.last]
+                return
+            yield block
+
+    def _watched(self, blocks: Iterator[Sequence[T]]) -> Iterator[Sequence[T]]:
         for block in blocks:
             if self.gone():
                 raise Stopped("igdash was stopped in the middle of it; nothing of it was kept")
