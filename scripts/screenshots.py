@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +30,28 @@ sys.path.insert(0, str(ROOT))
 from tests.support.browser import DESKTOP, PHONE, Page, chromium, missing  # noqa: E402
 
 README_PICTURE = "session-dark"
+SQL = """SELECT proc_comm, dst_addr, dst_port, count(*) AS events
+FROM trace_tcp
+WHERE type = 'connect'
+GROUP BY proc_comm, dst_addr, dst_port
+ORDER BY events DESC LIMIT 40"""
+SCHEDULES: tuple[dict[str, Any], ...] = (
+    {
+        "name": "TCP of production, every hour",
+        "when": {"cron": "0 * * * *"},
+        "what": {"gadget": "trace_tcp", "namespace": "production"},
+        "format": "parquet",
+        "keep": 48,
+    },
+    {
+        "name": "Failed opens, every night",
+        "when": {"cron": "0 2 * * *"},
+        "what": {"gadget": "trace_open", "filter": 'error != ""'},
+        "format": "jsonl.gz",
+        "keep": 14,
+        "paused": True,
+    },
+)
 WARM_UP = 20.0
 """Seconds the demo collects before the first picture: enough for histograms and losses."""
 
@@ -105,6 +128,7 @@ def shots(base: str) -> list[Shot]:
     stream = pick(sessions, "trace_tcp", "production")
     lossy = max(sessions, key=lambda s: s["lost"])
     array = pick(sessions, "top_tcp", "")
+    asked = urllib.parse.urlencode({"filter": "proc.comm = nginx and type = accept"})
     rows = "document.querySelectorAll('#view-session .ag-center-cols-container .ag-row').length > 3"
     listed = "document.querySelectorAll('#view-sessions [data-id]').length > 3"
     return [
@@ -118,9 +142,23 @@ def shots(base: str) -> list[Shot]:
         Shot(name="session-log", path=f"/sessions/{lossy['id']}?tab=log", seen="document.querySelector('#view-session.on')"),
         Shot(name="session-info", path=f"/sessions/{stream}?tab=info", seen="document.querySelector('#view-session.on')"),
         Shot(name="session-top", path=f"/sessions/{array}", seen=rows),
+        Shot(name="session-filter", path=f"/sessions/{stream}?{asked}", seen=rows),
+        Shot(name="session-export", path=f"/sessions/{stream}?{asked}", seen=rows, then=click("#session-export")),
+        Shot(name="environments", path="/environments", seen="document.querySelector('.envs-card')"),
+        Shot(name="sql", path="/sql?run=1&" + urllib.parse.urlencode({"q": SQL}), seen="document.querySelector('.sqlp-rows .sqlp-tr')"),
+        Shot(name="sql-chart", path="/sql?run=1&view=chart&" + urllib.parse.urlencode({"q": SQL}), seen="document.querySelector('.sqlp-svg')"),
+        Shot(name="exports", path="/exports", seen="document.querySelector('.exp-card, #view-exports .empty')"),
+        Shot(name="exports-form", path="/exports", seen="document.querySelector('.exp-card, #view-exports .empty')", then=click("#exports-new")),
+        Shot(name="import", path="/sessions", seen=listed, then=click("#sessions-import")),
+        Shot(name="palette", path="/gadgets", seen="document.querySelector('.card.on')", then=lambda page: page.js("igdash.palette() || 1")),
         Shot(name="keys", path="/gadgets", seen="document.querySelector('.card.on')", then=lambda page: page.keys("?")),
         Shot(name="menu", path="/gadgets", seen="document.querySelector('.run')", then=open_menu),
     ]  # fmt: skip
+
+
+def click(css: str) -> Callable[[Page], None]:
+    """Return what clicks there."""
+    return lambda page: page.click(css)
 
 
 def open_menu(page: Page) -> None:
@@ -143,6 +181,14 @@ def get(url: str) -> Any:
         return json.load(answer)
 
 
+def post(url: str, body: Any) -> Any:
+    """Send JSON; return parsed JSON."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
 @contextlib.contextmanager
 def demo() -> Iterator[str]:
     """Run the demo in a scratch folder; yield its address once it has collected something."""
@@ -155,6 +201,10 @@ def demo() -> Iterator[str]:
         try:
             base = f"http://127.0.0.1:{port}"
             wait_for(base, process)
+            for schedule in SCHEDULES:
+                made = post(f"{base}/api/schedules", schedule)
+                post(f"{base}/api/schedules/{made['id']}/run", {})
+            threading.Event().wait(5)  # the exporter looks every second or two
             yield base
         finally:
             process.send_signal(signal.SIGINT)
