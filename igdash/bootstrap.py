@@ -24,6 +24,7 @@ from igdash.domain.errors import (
     StoreError,
 )
 from igdash.services.control_client import ControlClient
+from igdash.services.memory import collect_seldom
 from igdash.settings import Settings, child_environ
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class CollectRuntime:
         _offer_sql(self._settings)
         self.collector.start()
         self._control.start()
+        collect_seldom()
 
     def stop(self, timeout: float) -> None:
         """Drain and close within `timeout` s; running sessions stay marked as running."""

@@ -35,7 +35,7 @@ from igdash.domain.losses import Loss
 from igdash.domain.times import MAX_NS
 from igdash.sources.imported import IMPORTED, read_imported
 from igdash.sources.logs import read_log, storable
-from igdash.sources.plain import Known, plain_events
+from igdash.sources.plain import Known, Memory, plain_events
 
 MAX_DEPTH: Final = 200
 """Nesting beyond this is refused: parsers further on (SQLite, browsers, Python) have limits too."""
@@ -43,6 +43,9 @@ MAX_CUT: Final = 16_384
 """Longest `k8s` or `runtime` text that is cut out: an origin must stay small to be worth sharing."""
 MAX_NAME: Final = 253
 """Longest name Kubernetes allows; what is longer is cut in the origin, never in the event."""
+
+MAX_KNOWN: Final = 4_096
+"""Pairs of `k8s` and `runtime` texts remembered for the fast way, over all places."""
 
 _BLANK: Final = " \t\r"
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
@@ -63,6 +66,7 @@ class _Head(msgspec.Struct):
 _head: Final = msgspec.json.Decoder(_Head)
 _rows: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _object: Final = msgspec.json.Decoder(dict[str, Any])
+_memories: Final[dict[tuple[str, bool, str], Memory]] = {}
 _loss: Final = msgspec.json.Decoder(Loss)
 _sources: Final = msgspec.json.Decoder(tuple[DataSource, ...])
 
@@ -144,23 +148,25 @@ def decode_chunk(chunk: Chunk) -> Decoded:
 
 
 def _plain(chunk: Chunk) -> list[NewEvent] | None:
+    place = (chunk.node, chunk.assumed, chunk.source)
+    memory = _memories.get(place)
+    if memory is None:
+        memory = _memories[place] = Memory(partial(_known, *place))
+    return plain_events(chunk.data, chunk.received, memory)
+
+
+def _known(node: str, assumed: bool, source: str, line: str) -> Known | None:
+    if sum(1 + len(one.known) for one in list(_memories.values())) > MAX_KNOWN:
+        _memories.clear()
     try:
-        return plain_events(
-            chunk.data,
-            chunk.received,
-            partial(_known, chunk.node, chunk.assumed, chunk.source),
-            partial(_event, chunk=chunk),
-            MAX_DEPTH,
-        )
-    except NotAnEvent:
+        head = _head.decode(line)
+    except (msgspec.DecodeError, RecursionError):
         return None
-
-
-@lru_cache(maxsize=4096)
-def _known(node: str, assumed: bool, source: str, k8s: bytes, runtime: bytes) -> Known:
+    k8s, runtime = bytes(head.k8s), bytes(head.runtime)
     place = _place(k8s, runtime)
     origin = _origin(node, assumed, source, place, bool(place.k8s), bool(place.runtime))
-    return Known(place.k8s, place.runtime, origin)
+    members = (_CUT_K8S if place.k8s else k8s, _CUT_RUNTIME if place.runtime else runtime)
+    return Known((place.k8s, place.runtime), members, origin, MAX_DEPTH)
 
 
 def _lines(data: bytes, found: _Found) -> Iterator[str]:

@@ -105,8 +105,7 @@ def _read_event(raw: bytes, chunk: Chunk, event: Event) -> NewEvent:
     if not data.lstrip(" \t\r").startswith("{"):
         raise ValueError("its data is no object")
     found = event(data, replace(chunk, node=head.node, source=head.source, received=ts))
-    found.ts = ts
-    return found
+    return found._replace(ts=ts)
 
 
 def read_head(line: str) -> Exported:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Final
 
 from sqlalchemy import Connection, insert, select
 
-from igdash.domain.events import NewEvent, Origin
+from igdash.domain.events import Origin
 from igdash.store.rows import clean
 from igdash.store.tables import origins
 
@@ -27,14 +27,16 @@ class Interner:
         self._known: dict[Origin, int] = {}
         self._fresh: dict[Origin, int] = {}
 
-    def ids(self, conn: Connection, events: Iterable[NewEvent]) -> dict[int, int]:
-        """Return the origin id of each event, by the identity of its `Origin` object.
+    def ids(self, conn: Connection, found: Sequence[Origin]) -> list[int]:
+        """Return the id of each origin.
 
-        Identity is safe as key while the caller holds the events, and saves hashing seven texts
-        per event: decoders hand out the same object for a repeating origin.
+        By the objects' identity, as long as the caller holds them: it saves hashing seven texts per
+        event, for decoders hand out the same object for a repeating origin.
         """
-        distinct = {id(event.origin): event.origin for event in events}
-        return {key: self._id(conn, origin) for key, origin in distinct.items()}
+        keys = list(map(id, found))
+        distinct = dict(zip(keys, found, strict=True))
+        ids = {key: self._id(conn, origin) for key, origin in distinct.items()}
+        return [ids[key] for key in keys]
 
     def _id(self, conn: Connection, origin: Origin) -> int:
         known = self._known.get(origin) or self._fresh.get(origin)

@@ -6,11 +6,11 @@ are folded from that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TypeVar
 
-from igdash.domain.events import NewEvent
 from igdash.domain.times import NS
 from igdash.store.rows import MAX_INT, MIN_INT, clamp
 
@@ -31,16 +31,18 @@ class Rollup:
     activity_origin_sec: dict[tuple[int, int, int], Span] = field(default_factory=dict)
 
     def add(
-        self, session: int, last_seq: int, events: Sequence[NewEvent], ids: Mapping[int, int]
+        self,
+        session: int,
+        last_seq: int,
+        times: Sequence[int],
+        ids: Sequence[int],
+        payloads: Sequence[str],
     ) -> None:
-        """Add events that follow `last_seq`; `ids` maps `id(event.origin)` to the origin's id."""
-        rows = [
-            (session, seq, event.ts, ids[id(event.origin)], event.data)
-            for seq, event in enumerate(events, last_seq + 1)
-        ]
-        times = [row[2] for row in rows]
-        if rows and (min(times) < MIN_INT or max(times) > MAX_INT):
-            rows = [(s, seq, clamp(ts), origin, data) for s, seq, ts, origin, data in rows]
+        """Add events that follow `last_seq`, as columns: times, ids of their origins, payloads."""
+        if times and (min(times) < MIN_INT or max(times) > MAX_INT):
+            times = tuple(map(clamp, times))
+        seqs = range(last_seq + 1, last_seq + 1 + len(times))
+        rows = list(zip(repeat(session), seqs, times, ids, payloads, strict=False))
         self.events += rows
         self._fold(session, rows)
 

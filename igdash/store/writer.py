@@ -197,13 +197,14 @@ class Writer:
         if decoded.ticks:
             _add_ticks(conn, state, batch)
         if events:
-            rollup.add(session, base, events, self._origins.ids(conn, events))
+            times, origins, payloads, sizes = zip(*events, strict=True)
+            rollup.add(session, base, times, self._origins.ids(conn, origins), payloads)
             if not base:
-                state["first_ts"] = clamp(events[0].ts)
-            state["last_ts"] = clamp(events[-1].ts)
+                state["first_ts"] = clamp(times[0])
+            state["last_ts"] = clamp(times[-1])
             state["last_seq"] = base + len(events)
             state["event_count"] += len(events)
-            state["byte_count"] += sum([event.size for event in events])
+            state["byte_count"] += sum(sizes)
         if decoded.schemas:
             add_schemas(conn, session, decoded.schemas)
         state["lost"] += records.add_losses(conn, session, decoded.losses)

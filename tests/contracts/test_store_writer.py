@@ -80,8 +80,7 @@ def test_check_names_what_does_not_add_up(store: Store) -> None:
 
 def test_an_append_is_all_or_nothing(store: Store) -> None:
     good, bad = store.create().id, store.create().id
-    poison = event()
-    poison.data = "\ud800"  # no decoder gives this
+    poison = event()._replace(data="\ud800")  # no decoder gives this
     fresh = event(pod="seen first in a batch that fails")
     with pytest.raises(StoreError):
         store.writer.append([batch(good, event(), fresh), batch(bad, poison)])

@@ -90,6 +90,49 @@ def test_odd_lines_say_the_same_both_ways(lines: list[str]) -> None:
     same(chunk(*lines))
 
 
+def test_one_pair_of_texts_is_not_taken_for_another() -> None:
+    """All begin alike: what differs is behind what they are found by."""
+    tail = "x" * 200
+    places = [f'"k8s":{{"containerName":"app","podName":"web-{n}"}}' for n in range(3)]
+    runtimes = [f'"runtime":{{"containerId":"{tail}{n}"}}' for n in range(3)]
+    lines = [
+        f'{{"n":{"1" * (n % 7)}0,{place},"b":[{n}],{runtime}}}'
+        for n, (place, runtime) in enumerate([(p, r) for p in places for r in runtimes] * 3)
+    ]
+    fast = same(chunk(*lines, f"{{{runtimes[0]}}}", "{}", lines[0], f"{{{places[1]}}}", lines[1]))
+    assert [e.origin.pod for e in fast.events[:9:3]] == ["web-0", "web-1", "web-2"]
+    assert restored(fast)[:27] == lines
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_only_the_objects_own_member_is_cut(before: bool) -> None:
+    own, twin = f"{PLACE},{RUNTIME}", f'"dst":{{{PLACE},{RUNTIME}}}'
+    long = f'{{"a":"{"x" * 90}",{own}}}'
+    line = f"{{{twin},{own}}}" if before else f"{{{own},{twin}}}"
+    for event in same(chunk(long, line, long, line)).events:
+        data = json.loads(event.data)
+        assert data.get("dst", json.loads(f"{{{own}}}")) == json.loads(f"{{{own}}}")
+        assert (data["k8s"] == "@k8s") == bool(event.origin.k8s)
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "MAX_KNOWN", 20)
+    for n in range(100):
+        place = PLACE.replace("web", f"web-{n}")
+        runtime = f'"runtime":{{"containerId":"{n:064x}","containerName":"app"}}'
+        (event,) = same(chunk(f"{{{place},{runtime}}}", node=f"n{n % 7}")).events
+        assert event.origin.pod == f"web-{n}"
+        assert sum(len(one.known) for one in decode._memories.values()) <= 21
+
+
+@pytest.mark.parametrize("rest", ["", f'"a":"{"x" * 1_200}",', '"b":[],'])
+@pytest.mark.parametrize("depth", [decode.MAX_DEPTH, decode.MAX_DEPTH + 1])
+def test_the_depth_has_one_bound_however_it_is_found(rest: str, depth: int) -> None:
+    deep = '{"a":' * (depth - 1) + "1" + "}" * (depth - 1)
+    found = same(chunk(f"{{{rest}{PLACE},{RUNTIME}}}", f'{{{rest}"d":{deep},{PLACE},{RUNTIME}}}'))
+    assert len(found.malformed) == (depth > decode.MAX_DEPTH)
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just("@k8s"),
     lambda inner: (

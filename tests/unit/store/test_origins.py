@@ -5,41 +5,40 @@ import pytest
 from igdash.domain.events import Origin
 from igdash.store import origins
 from igdash.store.origins import Interner, OriginCache
-from tests.support.stores import Store, event
+from tests.support.stores import Store
 
 
 def test_each_origin_is_stored_once_however_it_comes(store: Store) -> None:
     interner = Interner()
     engine = store.writer._engine
-    some = [event(pod="a"), event(pod="a"), event(pod="b"), event(pod="a", node="n")]
+    some = [Origin(pod="a"), Origin(pod="a"), Origin(pod="b"), Origin(pod="a", node="n")]
     with engine.begin() as conn:
-        first = interner.ids(conn, some)
+        ids = interner.ids(conn, some)
     interner.committed()
-    ids = [first[id(one.origin)] for one in some]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
     with engine.begin() as conn:
         again = Interner().ids(conn, some)
-    assert again == first
+    assert again == ids
 
 
 def test_texts_do_not_run_into_each_other(store: Store) -> None:
     with store.writer._engine.begin() as conn:
-        some = [event(pod="ab", container="c"), event(pod="a", container="bc")]
-        assert len(set(Interner().ids(conn, some).values())) == 2
+        some = [Origin(pod="ab", container="c"), Origin(pod="a", container="bc")]
+        assert len(set(Interner().ids(conn, some))) == 2
 
 
 def test_what_was_rolled_back_is_not_remembered(store: Store) -> None:
     interner = Interner()
-    one = event(pod="x")
+    one = Origin(pod="x")
     with store.writer._engine.connect() as conn:
         interner.ids(conn, [one])
         conn.rollback()
     interner.rolled_back()
     with store.writer._engine.begin() as conn:
-        number = interner.ids(conn, [one])[id(one.origin)]
+        (number,) = interner.ids(conn, [one])
     with store.reader.engine.connect() as conn:
-        assert OriginCache().load(conn, {number})[number] == one.origin
+        assert OriginCache().load(conn, {number})[number] == one
 
 
 def test_the_caches_stay_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,9 +47,9 @@ def test_the_caches_stay_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) 
     known: list[int] = []
     found: dict[int, Origin] = {}
     for i in range(25):
-        one = event(pod=str(i))
+        one = Origin(pod=str(i))
         with store.writer._engine.begin() as conn:
-            known.append(interner.ids(conn, [one])[id(one.origin)])
+            known += interner.ids(conn, [one])
         interner.committed()
         with store.reader.engine.connect() as conn:
             found = cache.load(conn, {known[i], known[i // 2]})

@@ -5,27 +5,24 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from igdash.domain.events import NewEvent, Origin
 from igdash.domain.times import NS
 from igdash.store.rollups import Rollup
 
-ORIGINS = [Origin(pod=str(i)) for i in range(3)]
-IDS = {id(origin): number for number, origin in enumerate(ORIGINS, 1)}
-
-events = st.lists(
-    st.tuples(st.integers(-200 * NS, 200 * NS), st.sampled_from(ORIGINS)), max_size=30
-).map(lambda found: [NewEvent(ts, origin, "{}", 2) for ts, origin in found])
+events = st.lists(st.tuples(st.integers(-200 * NS, 200 * NS), st.integers(1, 3)), max_size=30)
 
 
 @given(batches=st.lists(st.tuples(st.integers(1, 2), events), max_size=5))
 def test_rollups_count_each_row_once_and_span_them_all(
-    batches: list[tuple[int, list[NewEvent]]],
+    batches: list[tuple[int, list[tuple[int, int]]]],
 ) -> None:
     rollup, last = Rollup(), Counter[int]()
     for session, some in batches:
-        rollup.add(session, last[session], some, IDS)
+        times, ids = [ts for ts, _ in some], [origin for _, origin in some]
+        rollup.add(session, last[session], times, ids, [str(ts) for ts in times])
         last[session] += len(some)
     rows = rollup.events
+    assert [(r[0], r[2], r[3]) for r in rows] == [(s, *one) for s, some in batches for one in some]
+    assert all(row[4] == str(row[2]) for row in rows)
     for session in (1, 2):
         assert [r[1] for r in rows if r[0] == session] == list(range(1, last[session] + 1))
     seconds = Counter((s, ts // NS) for s, _, ts, _, _ in rows)
@@ -42,5 +39,5 @@ def test_rollups_count_each_row_once_and_span_them_all(
 
 def test_times_beyond_64_bits_are_clamped() -> None:
     rollup = Rollup()
-    rollup.add(1, 0, [NewEvent(ts, ORIGINS[0], "{}", 2) for ts in (2**63, -(2**63) - 1, 5)], IDS)
+    rollup.add(1, 0, [2**63, -(2**63) - 1, 5], [1, 1, 1], ["{}"] * 3)
     assert [row[2] for row in rollup.events] == [2**63 - 1, -(2**63), 5]
