@@ -15,7 +15,7 @@ from igdash.domain.sql import SQL_ROWS
 class SqlIn(Strict):
     """A statement. `limit` rows at most; `explain` answers how the database would go about it;
     `id`, chosen by the client, is what `DELETE /api/sql/{query}` cancels; `sessions` are all that
-    is seen of (SQLite alone). `format` csv, jsonl or parquet (with the extra `igdash[parquet]`)
+    is seen of (SQLite alone). `format` csv, jsonl or parquet
     answers the rows as a file; its header `X-Truncated` says whether there were more."""
 
     sql: Annotated[str, Meta(min_length=1, max_length=100_000)]

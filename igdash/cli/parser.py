@@ -297,7 +297,7 @@ def _asking(commands: Any) -> None:
         "--output",
         choices=("table", "json", "jsonl", "csv", "parquet"),
         default="table",
-        help="format (default: table); parquet needs --file and the extra igdash[parquet]",
+        help="format (default: table); parquet needs --file",
     )
     sql.add_argument("--file", type=Path, metavar="FILE", help="write to a file")
     sql.add_argument(

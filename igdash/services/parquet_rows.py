@@ -2,7 +2,7 @@
 
 Names are those of the SQL views (`proc.comm` is `proc_comm`). Whatever has no column, or another
 type than its column, stands in the last one, `other`, as JSON under its own name: nothing is left
-out. pyarrow is the extra `parquet`; it is imported when somebody asks for it, not before.
+out. pyarrow is large: it is imported when somebody asks for it, not before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from igdash.domain.gadgets import DataSource, Field
 
 GROUP: Final = 20_000
 """Rows per row group."""
-MISSING: Final = "needs pyarrow: pip install 'igdash[parquet]'"
+MISSING: Final = "needs pyarrow: pip install pyarrow"
 """What is said where pyarrow is not installed."""
 _INTEGERS: Final = {
     f"{sign}{bits}": (

@@ -53,7 +53,7 @@ def unique_names(columns: Sequence[SqlColumn]) -> list[str]:
 
 
 def write_parquet(answer: SqlAnswer, where: Path | BinaryIO) -> None:
-    """Write a Parquet file. Raises `InvalidQuery` without pyarrow (the extra `parquet`)."""
+    """Write a Parquet file. Raises `InvalidQuery` without pyarrow."""
     pyarrow = parquet_rows.require()
     rows = list(parsed_rows(answer))
     columns = [

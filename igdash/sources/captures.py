@@ -35,7 +35,7 @@ _SQLITE: Final = b"SQLite format 3\0"
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _NO_ZSTD: Final = (
-    "is a zstd file; unpack it first (zstd -d), or install pyarrow (pip install 'igdash[parquet]')"
+    "is a zstd file; unpack it first (zstd -d), or install pyarrow (pip install pyarrow)"
 )
 _BOM: Final = b"\xef\xbb\xbf"
 _OTHERS: Final = (

@@ -65,5 +65,5 @@ def test_without_pyarrow_it_says_what_to_do(
     path = tmp_path / "x.jsonl.zst"
     packed(path, LINES)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(InvalidSpec, match=r"zstd -d.*igdash\[parquet\]"):
+    with pytest.raises(InvalidSpec, match=r"zstd -d.*pip install pyarrow"):
         open_lines(path)
