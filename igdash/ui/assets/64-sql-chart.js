@@ -8,8 +8,9 @@
   const SLOT = 54, LETTER = 6.7; // px along the axis for a label, and for one of its letters
   const numeric = (type) => type === "integer" || type === "number";
 
+  /* Counts and sums are written last; numbers before them are often ports and ids. */
   const guess = (columns) => {
-    const y = columns.map((c, i) => [c, i]).find(([c, i]) => numeric(c.type) && (i > 0 || columns.length === 1));
+    const y = columns.map((c, i) => [c, i]).reverse().find(([c, i]) => numeric(c.type) && (i > 0 || columns.length === 1));
     const x = columns.findIndex((c, i) => !y || i !== y[1]);
     return { x: Math.max(0, x), y: y ? y[1] : -1 };
   };
