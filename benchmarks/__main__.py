@@ -29,7 +29,7 @@ QUICK: Final = {
     "queries": "--events 50000",
     "store_insert": "--events 10000 --repeats 3",
     "store_queries": "--events 50000 --repeats 20",
-    "sustained": "--minutes 0.5 --sessions 5",
+    "sustained": "--seconds 30 --sessions 5",
     "view_click": "--events 20000 --switches 6",
     "view_query": "--events 20000 --turns 2 --seconds 3",
 }

@@ -2,15 +2,17 @@
 
 Real processes: twenty gadgets that number their events, `igdash collect` and `igdash web`, whose
 list of sessions is asked for every second as an open page would. Prints a line every ten seconds
-and at the end what was sent, stored, lost by our own bound, and how memory grew after warm-up.
+and at the end what was sent, stored, lost by our own bound, and the memory of both processes at the
+start, in the middle and at the end, with its growth after warm-up (a quarter of the time).
 
-    python -m benchmarks.sustained [--minutes 10] [--sessions 20] [--rate 1100]
+    python -m benchmarks.sustained [--seconds 600] [--sessions 20] [--rate 1100]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -57,7 +59,8 @@ class Run:
         self.ids = {
             f"load-{n}": self.collector.session("load", f"load-{n}") for n in range(sessions)
         }
-        self.memory: list[tuple[float, float]] = []
+        self.memory: list[tuple[float, float, float]] = []
+        """Seconds since the start, MiB of collect, MiB of web."""
         self.lag = 0.0
 
     def ask_web(self) -> None:
@@ -69,12 +72,14 @@ class Run:
         except OSError as error:
             print(f"  web does not answer: {error}")
 
-    def watch(self, minutes: float) -> None:
+    def watch(self, seconds: float) -> None:
+        """Look every second, print every ten."""
         assert self.collector.process is not None
         pids = self.collector.process.pid, self.web.pid
         began, next_line = time.monotonic(), 10.0
+        self.memory.append((0.0, rss(pids[0]), rss(pids[1])))
         last = (time.monotonic(), sent_count(self.folder), [cpu(pid) for pid in pids])
-        while (elapsed := time.monotonic() - began) < minutes * 60:
+        while (elapsed := time.monotonic() - began) < seconds:
             time.sleep(1.0)
             self.ask_web()
             stats = self.collector.stats()
@@ -86,14 +91,14 @@ class Run:
             shares = [
                 (after - before) / span for before, after in zip(last[2], now[2], strict=True)
             ]
-            self.memory.append((rss(pids[0]), rss(pids[1])))
+            self.memory.append((elapsed, rss(pids[0]), rss(pids[1])))
             self.lag = max(self.lag, stats.lag_ms)
             print(
                 f"  {elapsed:5.0f} s  sent {(now[1] - last[1]) / span:8,.0f}/s"
                 f"  stored {stats.rate:8,.0f}/s  lag {stats.lag_ms:6.0f} ms"
                 f"  backlog {stats.backlog_bytes / MIB:6.1f} MiB"
-                f"  collect {self.memory[-1][0]:6.1f} MiB {shares[0]:.2f} cores"
-                f"  web {self.memory[-1][1]:6.1f} MiB {shares[1]:.2f} cores  {stats.trouble}",
+                f"  collect {self.memory[-1][1]:6.1f} MiB {shares[0]:.2f} cores"
+                f"  web {self.memory[-1][2]:6.1f} MiB {shares[1]:.2f} cores  {stats.trouble}",
                 flush=True,
             )
             last = now
@@ -118,17 +123,28 @@ class Run:
             f"sent {total:,}, stored {stored:,}, lost {lost:,}, unaccounted {total - stored - lost}"
         )
         print(f"worst lag seen {self.lag:.0f} ms")
-        warm = self.memory[len(self.memory) // 4 :]
-        for name, index in (("collect", 0), ("web", 1)):
-            values = [item[index] for item in warm]
-            if len(values) > 1:
-                growth = (values[-1] - values[0]) / values[0]
-                print(f"memory of {name}: {values[0]:.1f} -> {values[-1]:.1f} MiB ({growth:+.1%})")
+        self.tell_memory()
+
+    def tell_memory(self) -> None:
+        """Print both processes' memory at start, middle and end, and its growth after warm-up."""
+        seen = self.memory
+        warm = seen[len(seen) // 4 :]
+        for name, index in (("collect", 1), ("web", 2)):
+            told = ", ".join(
+                f"{when} ({point[0]:.0f} s) {point[index]:.1f}"
+                for when, point in zip(
+                    ("start", "middle", "end"),
+                    (seen[0], seen[len(seen) // 2], seen[-1]),
+                    strict=True,
+                )
+            )
+            growth = (warm[-1][index] - warm[0][index]) / warm[0][index]
+            print(f"memory of {name} in MiB: {told}; {growth:+.1%} after {warm[0][0]:.0f} s")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--rate", type=int, default=1_100, help="events per second and session")
     options = parser.parse_args()
@@ -136,11 +152,14 @@ def main() -> None:
         run = Run(Path(name), options.sessions, options.rate)
         began = time.monotonic()
         try:
-            run.watch(options.minutes)
+            run.watch(options.seconds)
         finally:
             seconds = time.monotonic() - began
             sent = sent_count(Path(name))
-            print(f"{options.sessions} sessions, {sent / seconds:,.0f} events/s sent")
+            load = os.getloadavg()[0]
+            print(
+                f"{options.sessions} sessions, {sent / seconds:,.0f} events/s sent, load {load:.1f}"
+            )
             run.finish()
 
 
