@@ -78,7 +78,7 @@ def test_fifty_switches_while_a_real_collector_works(chrome: Page, serving: Serv
         id_ = ids[turn % 3]
         chrome.js(f"igdash.nav('/sessions/{id_}') || 1")
         chrome.wait(f"document.getElementById('session-root').dataset.painted === '{id_}'")
-    assert threads(collector) == before
+    assert threads(collector) <= before  # idle ones may end, none begins
     assert serving.collector() == collector
     assert chrome.console() == []
     chrome.driver.get("about:blank")
