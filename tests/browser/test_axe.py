@@ -24,6 +24,10 @@ RUN = (
     ".then(r => done(r.violations.filter(v => ['serious', 'critical'].includes(v.impact))"
     ".map(v => v.id + ' at ' + v.nodes.map(n => n.target.join(' ')).slice(0, 5).join(', '))))"
 )
+STILL = (
+    "document.getAnimations().every("
+    "a => a.effect.getTiming().iterations === Infinity || a.playState !== 'running')"
+)
 EVENT = {"proc": {"comm": "curl", "pid": 7}, "type": "connect", "k8s": {"namespace": "demo"}}
 
 
@@ -83,9 +87,7 @@ def test_no_serious_fault(page: Page, side: Web, theme: str, size: tuple[int, in
     for address in addresses:
         page.js("igdash.nav(arguments[0])", address)
         page.wait("![...document.querySelectorAll('.view.on .sk')].some(e => e.checkVisibility())")
-        page.wait(
-            "document.getAnimations().every(a => a.effect.getTiming().iterations === Infinity || a.playState !== 'running')"
-        )
+        page.wait(STILL)
         if found := page.driver.execute_async_script(RUN):
             faults[address] = found
         page.js("document.querySelector('dialog') && document.querySelector('dialog').close()")
@@ -94,6 +96,7 @@ def test_no_serious_fault(page: Page, side: Web, theme: str, size: tuple[int, in
     page.wait("igdash.session.grid.selected()")
     for name, code in OPENED.items():
         page.js(f"{code} || 1")
+        page.wait(STILL)  # what fades in has too little contrast meanwhile
         if found := page.driver.execute_async_script(RUN):
             faults[name] = found
         page.js("document.querySelector('dialog') && document.querySelector('dialog').close()")

@@ -197,7 +197,7 @@ def test_the_daemon_restarts_and_brings_the_instance_back_empty() -> None:
     assert "started anew" in gap.detail
     outside = [
         n
-        for n, at in events.at.items()
+        for n, at in dict(events.at).items()
         if n < numbers(sink)[-1]
         and n not in numbers(sink)
         and not gap.start <= at <= gap.end + NS // 20
