@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8050
-JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
+# One more than there are processors: tests of browsers and faults wait a lot.
+JOBS   ?= $(shell expr 1 + `nproc 2>/dev/null || echo 1`)
 UV     := $(BIN)/uv
 
 # uv knows neither the machine's own certificates nor pip's settings (proxies, mirrors) by itself.
@@ -42,7 +43,7 @@ demo: $(VENV)/.runtime ## Start the dashboard on recordings of a real Inspektor 
 packages: ## Install the Debian packages the tests need (browser, PostgreSQL), if they are missing
 	@.ci/packages
 
-test: $(VENV)/.dev packages ## Run every test (JOBS=processors, ARGS=for pytest)
+test: $(VENV)/.dev packages ## Run every test (JOBS=how many at once, ARGS=for pytest)
 	@$(BIN)/python -m pytest -m "not nightly" -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev ## Lint, format, types, rings: the definition of clean

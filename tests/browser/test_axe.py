@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,23 @@ STILL = (
     "a => a.effect.getTiming().iterations === Infinity || a.playState !== 'running')"
 )
 EVENT = {"proc": {"comm": "curl", "pid": 7}, "type": "connect", "k8s": {"namespace": "demo"}}
+LOOKS = pytest.mark.parametrize(
+    ("theme", "size"),
+    [
+        pytest.param("dark", DESKTOP, id="wide-dark"),
+        pytest.param("light", PHONE, id="narrow-light"),
+        pytest.param("light", DESKTOP, id="wide-light", marks=pytest.mark.nightly),
+        pytest.param("dark", PHONE, id="narrow-dark", marks=pytest.mark.nightly),
+    ],
+)
+"""Both themes and both sizes in the gate, every pair of them at night."""
+
+
+def faults_of(page: Page) -> Any:
+    """Return the serious faults of the page as it is once nothing moves: half-faded texts have too
+    little contrast."""
+    page.wait(STILL)
+    return page.driver.execute_async_script(RUN)
 
 
 OPENED = {
@@ -67,15 +85,7 @@ def _fill(side: Web) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("theme", "size"),
-    [
-        pytest.param("dark", DESKTOP, id="wide-dark"),
-        pytest.param("light", PHONE, id="narrow-light"),
-        pytest.param("light", DESKTOP, id="wide-light", marks=pytest.mark.nightly),
-        pytest.param("dark", PHONE, id="narrow-dark", marks=pytest.mark.nightly),
-    ],
-)
+@LOOKS
 @pytest.mark.timeout(300)
 def test_no_serious_fault(page: Page, side: Web, theme: str, size: tuple[int, int]) -> None:
     addresses = _fill(side)
@@ -87,8 +97,7 @@ def test_no_serious_fault(page: Page, side: Web, theme: str, size: tuple[int, in
     for address in addresses:
         page.js("igdash.nav(arguments[0])", address)
         page.wait("![...document.querySelectorAll('.view.on .sk')].some(e => e.checkVisibility())")
-        page.wait(STILL)
-        if found := page.driver.execute_async_script(RUN):
+        if found := faults_of(page):
             faults[address] = found
         page.js("document.querySelector('dialog') && document.querySelector('dialog').close()")
     first = next(one for one in addresses if "?seq=" in one)
@@ -96,8 +105,7 @@ def test_no_serious_fault(page: Page, side: Web, theme: str, size: tuple[int, in
     page.wait("igdash.session.grid.selected()")
     for name, code in OPENED.items():
         page.js(f"{code} || 1")
-        page.wait(STILL)  # what fades in has too little contrast meanwhile
-        if found := page.driver.execute_async_script(RUN):
+        if found := faults_of(page):
             faults[name] = found
         page.js("document.querySelector('dialog') && document.querySelector('dialog').close()")
     assert faults == {}

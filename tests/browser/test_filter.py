@@ -10,7 +10,7 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from igdash.domain.sessions import SessionId, SessionState, Target
-from tests.browser.test_axe import AXE, RUN
+from tests.browser.test_axe import AXE, faults_of
 from tests.support.browser import PHONE, Page
 from tests.support.web import Web
 
@@ -329,8 +329,7 @@ def test_nothing_that_opens_has_a_serious_fault(page: Page, side: Web, theme: st
     faults = {}
 
     def look(name: str) -> None:
-        page.wait("document.getAnimations().every(a => a.playState !== 'running')")
-        if found := page.driver.execute_async_script(RUN):
+        if found := faults_of(page):
             faults[name] = found
 
     look("bar and panel")

@@ -15,8 +15,8 @@ from igdash.domain.queries import SessionQuery
 from igdash.domain.sessions import Session, SessionState
 from igdash.domain.times import NS, now_ns
 from igdash.ui.app import create_app
-from tests.browser.test_axe import AXE, RUN
-from tests.support.browser import DESKTOP, PHONE, Page
+from tests.browser.test_axe import AXE, LOOKS, faults_of
+from tests.support.browser import Page
 from tests.support.web import ENVIRONMENTS, Web, web
 
 KEY = "a" * 32
@@ -173,15 +173,14 @@ class TestSession:
         assert side.control.kept == []
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["wide", "narrow"])
+@LOOKS
 def test_no_serious_fault(page: Page, side: Web, theme: str, size: tuple[int, int]) -> None:
     id_ = side.session(headless=True)
     page.prefer(prefers_color_scheme=theme)
     page.resize(size)
     open_panel(page)
     page.driver.execute_script(AXE)
-    faults = {"/environments": page.driver.execute_async_script(RUN)}
+    faults = {"/environments": faults_of(page)}
     assert page.js("document.documentElement.scrollWidth") <= size[0]
     assert page.js(
         "[...document.querySelectorAll('.envs-card')].every(c => c.scrollWidth <= c.clientWidth + 1)"
@@ -196,7 +195,7 @@ def test_no_serious_fault(page: Page, side: Web, theme: str, size: tuple[int, in
         if address.startswith("/sessions"):
             page.click("#session-stop")
             page.find(".s-sure")
-        faults[address] = page.driver.execute_async_script(RUN)
+        faults[address] = faults_of(page)
         assert page.js("document.documentElement.scrollWidth") <= size[0]
     assert not any(faults.values()), faults
 

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.browser.test_axe import AXE, RUN
-from tests.support.browser import DESKTOP, PHONE, Page
+from tests.browser.test_axe import AXE, LOOKS, faults_of
+from tests.support.browser import Page
 from tests.support.web import Web
 
 BIG = 9_223_372_036_854_775_807
@@ -185,19 +185,15 @@ def test_the_plan_is_shown(asked: Page) -> None:
     asked.wait(f"{CELLS}.flat().some(t => t.includes('SEARCH') || t.includes('SCAN'))")
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["wide", "narrow"])
+@LOOKS
 def test_no_serious_fault(asked: Page, theme: str, size: tuple[int, int]) -> None:
     asked.prefer(prefers_color_scheme=theme)
     asked.resize(size)
     run(asked, "SELECT proc_comm, seq, NULL AS absent FROM trace_tcp")
     asked.wait(f"{ROWS}.length === 5")
-    asked.wait(
-        "document.getAnimations().every(a => a.effect.getTiming().iterations === Infinity || a.playState !== 'running')"
-    )
     asked.driver.execute_script(AXE)
-    assert asked.driver.execute_async_script(RUN) == []
+    assert faults_of(asked) == []
     assert asked.js("document.documentElement.scrollWidth <= innerWidth")
     run(asked, "SELECT absent")
     asked.wait("document.querySelector('.cm-wrong')")
-    assert asked.driver.execute_async_script(RUN) == []
+    assert faults_of(asked) == []

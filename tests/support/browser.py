@@ -52,6 +52,7 @@ FLAGS = (
 )
 DESKTOP = (1600, 1000)
 PHONE = (390, 844)
+_last_port = [0]
 
 
 def missing() -> str:
@@ -210,11 +211,18 @@ def chromium() -> Iterator[Page]:
 
 @contextlib.contextmanager
 def served(server: Flask) -> Iterator[str]:
-    """Serve a Flask app on a free port of loopback; yield its address."""
+    """Serve a Flask app on loopback; yield its address.
+
+    Each time on the same port if it is free: the browser need not read all scripts anew then.
+    """
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    http = make_server("127.0.0.1", 0, server, threaded=True)
+    try:
+        http = make_server("127.0.0.1", _last_port[0], server, threaded=True)
+    except (OSError, SystemExit):  # werkzeug exits where it cannot listen
+        http = make_server("127.0.0.1", 0, server, threaded=True)
+    _last_port[0] = http.server_port
     http.daemon_threads = True
-    thread = spawn("test-web", http.serve_forever)
+    thread = spawn("test-web", lambda: http.serve_forever(poll_interval=0.02))
     try:
         yield f"http://127.0.0.1:{http.server_port}"
     finally:

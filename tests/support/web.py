@@ -380,7 +380,7 @@ def web(
 def served(app: Flask) -> Iterator[str]:
     """Serve `app` on loopback; gives `127.0.0.1:port`."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = spawn("test-server", server.serve_forever)
+    thread = spawn("test-server", lambda: server.serve_forever(poll_interval=0.02))
     try:
         yield f"127.0.0.1:{server.server_port}"
     finally:
