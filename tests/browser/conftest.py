@@ -53,5 +53,5 @@ def page(chrome: Page, side: Web, quiet: Callable[[str], bool]) -> Iterator[Page
         chrome.base = base
         yield chrome
         said = chrome.console()
-        chrome.driver.get("about:blank")
+        chrome.forget()
     assert [message for message in said if not quiet(message)] == []

@@ -175,6 +175,12 @@ class Page:
             return f"at {self.path}; console: {self.console()}"
         return "the browser does not answer"
 
+    def forget(self) -> None:
+        """Clear what this dashboard keeps in the browser: the next one may have its address."""
+        self.driver.get(f"{self.base}/api/health")
+        self.driver.execute_script("localStorage.clear(); sessionStorage.clear()")
+        self.driver.get("about:blank")
+
     def reset(self) -> None:
         """Forget the last test: storage, size, media, console."""
         with contextlib.suppress(WebDriverException):
