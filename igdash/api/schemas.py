@@ -3,7 +3,7 @@ cannot disagree. What may be asked is in `requests`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, field
@@ -439,6 +439,3 @@ class ReadyOut(Answer):
 
     status: str
     checks: dict[str, str]
-
-
-AnyJson = dict[str, Any]

@@ -94,10 +94,6 @@ class SettingsError(IgdashError):
     """A setting is unknown or has a wrong value; the message names the key and what is allowed."""
 
 
-class ReaderLagging(IgdashError):
-    """A live reader fell behind what the hub keeps in memory; it reads on from the store."""
-
-
 class ExportFailed(IgdashError):
     """A run of a schedule could not be written; trying again later may help."""
 

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 from igdash.domain.filters import FilterError
 
 KEYWORDS: Final = frozenset({"and", "or", "not", "in", "like", "exists", "lost", "malformed"})
-OPERATORS: Final = ("=", "!=", "<", "<=", ">", ">=", "~", "!~", "=~", "like", "in", "not in")
 PLAIN_WORD: Final = re.compile(r"(?:[\w\-/:*]|\.(?!\.))+")
 _TOKEN: Final = re.compile(
     r"""\s*(?:

@@ -27,7 +27,6 @@ RELOAD_SECONDS: Final = 5.0
 """Credentials younger than this are not read anew: a hundred refused requests at a time are one
 reason to run a credential plugin, not a hundred."""
 CLOSE_SECONDS: Final = 2.0
-READ_BUFFER: Final = 2**21
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

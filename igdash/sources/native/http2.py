@@ -39,7 +39,6 @@ MAX_FRAME: Final = 16_384
 _NO_HTTP2: Final = "the peer does not speak HTTP/2 as expected"
 _FRAME_HEADER: Final = 9
 _DATA: Final = 0
-_HEADERS: Final = 1
 _END_STREAM: Final = 0x1
 _PADDED: Final = 0x8
 _PREFIX: Final = struct.Struct(">BI")
