@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from igdash.domain.times import NS
+
+IN_FLIGHT: Final = NS
+"""How much older than the last data received the first event may be that a cut connection, or the
+end of igdash, lost (ns): an event without a time of its own has the time when it came, when others
+were on the way already."""
 
 
 class LossCause(StrEnum):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from igdash.domain.losses import IN_FLIGHT
 from igdash.domain.sessions import Session, SessionId
 from igdash.domain.times import NS
 
@@ -21,7 +22,6 @@ log = logging.getLogger(__name__)
 
 _RECENT_NS = 30 * NS
 _BEAT_NS = 2 * NS
-_ON_THE_WAY_NS = NS
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -54,9 +54,8 @@ class Heartbeat:
 def gap_start(session: Session, beat: Beat | None, now: int) -> int | None:
     """Return since when (ns) a session was not collected; None when it never ran.
 
-    That is a second before its last event when there was one shortly before the last beat: what the
-    gadget told after it may have been lost in a pipe, and an event without a time of its own has the
-    time when it came, when others were on the way already. Else it is just before that beat.
+    That is `IN_FLIGHT` before its last event when there was one shortly before the last beat: what
+    the gadget told after it may have been lost in a pipe. Else it is just before that beat.
     """
     if session.started is None:
         return None
@@ -68,5 +67,5 @@ def gap_start(session: Session, beat: Beat | None, now: int) -> int | None:
     alive = max(beat.at if beat is not None else 0, last or 0, session.started)
     alive = min(alive, now)
     if last is not None and last >= alive - _RECENT_NS:
-        return max(last - _ON_THE_WAY_NS, session.started)
+        return max(last - IN_FLIGHT, session.started)
     return max(alive - _BEAT_NS, session.started)

@@ -24,8 +24,6 @@ from igdash_wire import ig_pb2 as pb
 
 DATA: Final = 0
 INFO: Final = 4
-IN_FLIGHT: Final = NS
-"""How much older than the last data received the first event may be that a cut connection lost (ns)."""
 NOTABLE: Final = NS // 4
 """Being behind for less than this (ns) is not worth a word."""
 MOST_BEHIND: Final = 3_600 * NS

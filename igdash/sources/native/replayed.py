@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 from igdash.domain.chunks import Chunk, ChunkKind
 from igdash.domain.instances import DIGEST, REMEMBERED, RING, Recall, Tail, digest, known_lines
-from igdash.domain.losses import LossCause
+from igdash.domain.losses import IN_FLIGHT, LossCause
 from igdash.domain.times import NS
-from igdash.sources.native.reading import IN_FLIGHT, log_chunk, loss_chunk
+from igdash.sources.native.reading import log_chunk, loss_chunk
 
 Emit = Callable[[Chunk], None]
 

@@ -18,14 +18,13 @@ from typing import Any, Final, TypeVar
 from igdash.domain.chunks import Chunk
 from igdash.domain.errors import SourceError
 from igdash.domain.gadgets import Gadget
-from igdash.domain.losses import LossCause
+from igdash.domain.losses import IN_FLIGHT, LossCause
 from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.times import NS, now_ns
 from igdash.sources.native.client import GrpcClient, GrpcFailure
 from igdash.sources.native.describe import described, schema_key
 from igdash.sources.native.http2 import CODES, UNAVAILABLE, UNKNOWN, Call, Status
 from igdash.sources.native.reading import (
-    IN_FLIGHT,
     NodeReader,
     log_chunk,
     loss_chunk,

@@ -8,8 +8,8 @@ import pytest
 
 from igdash.domain.chunks import Chunk, ChunkKind
 from igdash.domain.instances import RING, Recall, Tail, digest
+from igdash.domain.losses import IN_FLIGHT
 from igdash.domain.times import NS
-from igdash.sources.native.reading import IN_FLIGHT
 from igdash.sources.native.replayed import Gate, Memory
 
 LAST, ATTACHED, SEEN, NOW = (n * NS for n in (50, 60, 63, 70))
