@@ -12,7 +12,8 @@ import importlib.util
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -164,10 +165,8 @@ class _Bucket:
             stores: Any = importlib.import_module("obstore.store")
         except ImportError as error:
             raise ExportFailed(NO_OBSTORE) from error
-        try:
+        with _told_by(url):
             self._store = stores.S3Store.from_url(url, retry_config={"max_retries": 3})
-        except Exception as error:
-            raise _failed(url, error) from error
 
     def shown(self, run: str) -> str:
         return f"{self._url}/{run}"
@@ -186,12 +185,10 @@ class _Bucket:
 
     def _upload(self, path: Path, key: str) -> None:
         """Store one object and read it back: a bucket that took it may not have kept it."""
-        try:
+        with _told_by(self._url):
             self._obstore.put(self._store, key, path, chunk_size=_PIECE, max_concurrency=_PIECES)
             size = int(self._obstore.head(self._store, key)["size"])
             same = size == path.stat().st_size and self._same(path, key, size)
-        except Exception as error:
-            raise _failed(self._url, error) from error
         if not same:
             raise ExportFailed(f"{self._url}/{key}: what was read back is not what was written")
 
@@ -206,16 +203,15 @@ class _Bucket:
         return True
 
     def manifest(self, run: str) -> bytes | None:
-        try:
-            return bytes(self._obstore.get(self._store, f"{run}/{MANIFEST}").bytes())
-        except FileNotFoundError:
-            return None
-        except Exception as error:
-            raise _failed(self._url, error) from error
+        with _told_by(self._url):
+            try:
+                return bytes(self._obstore.get(self._store, f"{run}/{MANIFEST}").bytes())
+            except FileNotFoundError:
+                return None
 
     def discard(self, run: str) -> None:
         shutil.rmtree(self._scratch / run, ignore_errors=True)
-        try:
+        with _told_by(self._url):
             found = [
                 one["path"] for page in self._obstore.list(self._store, f"{run}/") for one in page
             ]
@@ -223,8 +219,15 @@ class _Bucket:
             found.sort(key=lambda path: not path.endswith(MANIFEST))
             for path in found:
                 self._obstore.delete(self._store, path)
-        except Exception as error:
-            raise _failed(self._url, error) from error
+
+
+@contextmanager
+def _told_by(url: str) -> Iterator[None]:
+    """Raise `ExportFailed` for whatever goes wrong: obstore has errors of many kinds."""
+    try:
+        yield
+    except Exception as error:
+        raise _failed(url, error) from error
 
 
 def _failed(url: str, error: Exception) -> ExportFailed:
