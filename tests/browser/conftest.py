@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from igdash.ui.app import create_app
-from tests.support.browser import Page, chromium, missing, served
+from tests.support.browser import Page, chromium, dashboard, missing
 from tests.support.web import Web, web
 
 HERE = Path(__file__).parent
@@ -49,7 +49,7 @@ def quiet() -> Callable[[str], bool]:
 def page(chrome: Page, side: Web, quiet: Callable[[str], bool]) -> Iterator[Page]:
     """The browser, as new, at the dashboard of `side`; its console must stay empty."""
     chrome.reset()
-    with served(side.app) as base:
+    with dashboard(side.app) as base:
         chrome.base = base
         yield chrome
         said = chrome.console()

@@ -10,7 +10,7 @@ import pytest
 
 from igdash.sources.catalogue import load_catalogue
 from igdash.ui.app import create_app
-from tests.support.browser import Page, served
+from tests.support.browser import Page, dashboard
 from tests.support.seed import RECORDINGS
 from tests.support.web import web
 
@@ -25,7 +25,7 @@ def script(chrome: Page, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     with web(f"sqlite:///{store}") as side:
         create_app(side.services, side.app)
         chrome.reset()
-        with served(side.app) as base:
+        with dashboard(side.app) as base:
             chrome.base = base
             chrome.open("/gadgets")
             yield chrome

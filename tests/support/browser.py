@@ -7,7 +7,6 @@ collectors. One browser for the session costs 1.7 s a test less than one per tes
 from __future__ import annotations
 
 import contextlib
-import logging
 import shutil
 import tempfile
 import threading
@@ -17,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from werkzeug.serving import make_server
 
-from igdash.domain.threads import spawn
 from tests.support.waiting import patience
+from tests.support.web import served
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the urllib3 it is pinned to warns when imported
@@ -216,22 +214,15 @@ def chromium() -> Iterator[Page]:
 
 
 @contextlib.contextmanager
-def served(server: Flask) -> Iterator[str]:
-    """Serve a Flask app on loopback; yield its address.
+def dashboard(server: Flask) -> Iterator[str]:
+    """Serve a Flask app on loopback; yield its address for the browser.
 
     Each time on the same port if it is free: the browser need not read all scripts anew then.
     """
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    try:
-        http = make_server("127.0.0.1", _last_port[0], server, threaded=True)
-    except (OSError, SystemExit):  # werkzeug exits where it cannot listen
-        http = make_server("127.0.0.1", 0, server, threaded=True)
-    _last_port[0] = http.server_port
-    http.daemon_threads = True
-    thread = spawn("test-web", lambda: http.serve_forever(poll_interval=0.02))
-    try:
-        yield f"http://127.0.0.1:{http.server_port}"
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join(5)
+    with contextlib.ExitStack() as stack:
+        try:
+            at = stack.enter_context(served(server, _last_port[0]))
+        except OSError:
+            at = stack.enter_context(served(server))
+        _last_port[0] = int(at.rpartition(":")[2])
+        yield f"http://{at}"

@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import secrets
+import socket
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import websocket
 from flask import Flask
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, make_server
 
 from igdash.api.app import create_flask
 from igdash.api.options import WebOptions
@@ -377,9 +380,20 @@ def web(
 
 
 @contextmanager
-def served(app: Flask) -> Iterator[str]:
-    """Serve `app` on loopback; gives `127.0.0.1:port`."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+def served(app: Flask, port: int = 0) -> Iterator[str]:
+    """Serve `app` on loopback, on any free port or this one; gives `127.0.0.1:port`.
+
+    Raises OSError if the port is not free.
+    """
+    server = _listening(app, port)
+    opened: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+    answer = server.process_request
+
+    def process_request(request: socket.socket, client_address: tuple[str, int]) -> None:
+        opened.add(request)
+        answer(request, client_address)
+
+    server.process_request = process_request  # type: ignore[method-assign, assignment]
     thread = spawn("test-server", lambda: server.serve_forever(poll_interval=0.02))
     try:
         yield f"127.0.0.1:{server.server_port}"
@@ -389,6 +403,21 @@ def served(app: Flask) -> Iterator[str]:
         server.shutdown()
         thread.join(5)
         server.server_close()
+        # A browser keeps connections in store: what it asks through one of them later, of the next
+        # server on this port, this application would answer.
+        for request in list(opened):
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
+
+
+def _listening(app: Flask, port: int) -> BaseWSGIServer:
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    try:
+        server = make_server("127.0.0.1", port, app, threaded=True)
+    except SystemExit as error:  # werkzeug exits where it cannot listen
+        raise OSError(f"port {port} is not free") from error
+    server.daemon_threads = True  # type: ignore[attr-defined]
+    return server
 
 
 class Client:
