@@ -11,7 +11,7 @@ from flask import Response
 from igdash.api import schedule_types as t
 from igdash.api import schemas as s
 from igdash.api.routes import Call, Route
-from igdash.domain.schedules import Run, ScheduleSpec, What, When
+from igdash.domain.schedules import ExportFormat, Run, ScheduleSpec, What, When
 from igdash.domain.sessions import SessionId
 from igdash.services.render import time_text
 from igdash.services.schedules import Standing
@@ -122,7 +122,7 @@ def list_schedules(services: WebServices, _call: Call) -> t.SchedulesOut:
         schedules=[shape(one) for one in services.schedules.list()],
         folder=str(places.folder),
         buckets=list(places.buckets),
-        formats=[one.value for one in services.schedules.formats()],
+        formats=[one.value for one in ExportFormat],
     )
 
 

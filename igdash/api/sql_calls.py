@@ -13,7 +13,7 @@ from igdash.api import sql_types as s
 from igdash.api.gone import client_gone
 from igdash.api.routes import Call, Route
 from igdash.domain.sql import SQL_MEMORY, SQL_ROWS, SqlAnswer, SqlQuery
-from igdash.services import parquet_rows, sql_files
+from igdash.services import sql_files
 from igdash.services.web import WebServices
 
 PARQUET: Final = "parquet"
@@ -29,8 +29,6 @@ def run(services: WebServices, call: Call) -> Response:
     body: s.SqlIn = call.body
     sessions = tuple(services.sessions.resolve(prefix) for prefix in body.sessions)
     query = SqlQuery(sql=body.sql, limit=body.limit, explain=body.explain, sessions=sessions)
-    if body.format == PARQUET:
-        parquet_rows.require()  # before anything is asked
     answer = services.sql.run(query, name=body.id, gone=client_gone())
     if body.format == "json":
         return Response(_json(answer), content_type="application/json")
@@ -75,7 +73,7 @@ def views(services: WebServices, _call: Call) -> s.SqlViewsOut:
             seconds=services.sql.reader.seconds, rows=SQL_ROWS, memory_bytes=SQL_MEMORY
         ),
         functions=sorted(services.sql.reader.functions),
-        formats=["json", *(one for one in _FILES if one != PARQUET or parquet_rows.available())],
+        formats=["json", *_FILES],
         views=[
             s.SqlViewOut(
                 name=view.name,

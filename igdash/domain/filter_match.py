@@ -104,24 +104,6 @@ def matcher(
     return matches
 
 
-def selects_virtual(node: Filter, name: str) -> bool:
-    """Whether the filter asks for the records `name` (`lost`, `malformed`) to be shown."""
-    return _virtual(node, name) is True
-
-
-def _virtual(node: Filter, name: str) -> Truth:
-    if isinstance(node, And | Or):
-        found = [_virtual(part, name) for part in node.parts]
-        ends = isinstance(node, Or)
-        if ends in found:
-            return ends
-        return None if None in found else not ends
-    if isinstance(node, Not):
-        inner = _virtual(node.part, name)
-        return None if inner is None else not inner
-    return node.name == name if isinstance(node, Virtual) else None
-
-
 # ---------------------------------------------------------------- values of an event
 
 

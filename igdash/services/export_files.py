@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
-import importlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,7 +43,7 @@ def write_events(
     sources: Sequence[DataSource],
     blocks: Iterable[Sequence[Event]],
 ) -> Written:
-    """Write the events of a session. Raises `OSError`, `InvalidQuery` without pyarrow."""
+    """Write the events of a session. Raises `OSError`."""
     with _new(path) as out:
         if format is ExportFormat.PARQUET:
             rows = parquet_rows.write(cast("BinaryIO", out), sources, blocks)
@@ -64,7 +63,7 @@ def write_texts(path: Path, format: ExportFormat, blocks: Iterable[Sequence[Even
 
 
 def write_answer(path: Path, format: ExportFormat, answer: SqlAnswer) -> Written:
-    """Write the answer to a statement. Raises `OSError`, `InvalidQuery` without pyarrow."""
+    """Write the answer to a statement. Raises `OSError`."""
     if format is ExportFormat.PARQUET:
         sql_files.write_parquet(answer, path)
         with path.open("rb") as file:
@@ -137,7 +136,7 @@ def _gzip(out: _Hashed) -> AbstractContextManager[Any]:
 
 def _zstd(out: _Hashed) -> AbstractContextManager[Any]:
     """Python has no zstd of its own before 3.14; pyarrow, which Parquet needs, brings one."""
-    arrow = parquet_rows.require(ExportFormat.JSONL_ZST)
+    arrow = parquet_rows.pyarrow()
     packed: AbstractContextManager[Any] = arrow.CompressedOutputStream(
         arrow.PythonFile(out, "w"), "zstd"
     )
@@ -188,7 +187,7 @@ def _gzip_rows(path: Path) -> int:
 
 
 def _zstd_rows(path: Path) -> int:
-    arrow = parquet_rows.require(ExportFormat.JSONL_ZST)
+    arrow = parquet_rows.pyarrow()
     with arrow.CompressedInputStream(str(path), "zstd") as file:
         return _lines(file)
 
@@ -200,7 +199,7 @@ def _csv_rows(path: Path) -> int:
 
 def _parquet_rows(path: Path) -> int:
     with path.open("rb") as file:
-        return int(importlib.import_module("pyarrow.parquet").ParquetFile(file).metadata.num_rows)
+        return int(parquet_rows.pyarrow().parquet.ParquetFile(file).metadata.num_rows)
 
 
 _ROWS: Final = {

@@ -8,7 +8,6 @@ out. pyarrow is large: it is imported when somebody asks for it, not before.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import io
 import json
 import re
@@ -17,14 +16,11 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from igdash.domain.errors import InvalidQuery
 from igdash.domain.events import Event
 from igdash.domain.gadgets import DataSource, Field
 
 GROUP: Final = 20_000
 """Rows per row group."""
-MISSING: Final = "needs pyarrow: pip install pyarrow"
-"""What is said where pyarrow is not installed."""
 _INTEGERS: Final = {
     f"{sign}{bits}": (
         f"{sign.lower()}{bits}",
@@ -36,18 +32,10 @@ _INTEGERS: Final = {
 }
 
 
-def available() -> bool:
-    """Whether pyarrow is installed."""
-    return importlib.util.find_spec("pyarrow") is not None
-
-
-def require(what: str = "parquet") -> Any:
-    """Return pyarrow, which `what` needs. Raises `InvalidQuery` that says how to get it."""
-    try:
-        importlib.import_module("pyarrow.parquet")
-        return importlib.import_module("pyarrow")
-    except ImportError as error:
-        raise InvalidQuery("format", f"{what} {MISSING}") from error
+def pyarrow() -> Any:
+    """Return pyarrow and its `parquet`, imported at the first call."""
+    importlib.import_module("pyarrow.parquet")
+    return importlib.import_module("pyarrow")
 
 
 class _Column:
@@ -84,10 +72,10 @@ class _Column:
 
 
 class ParquetTable:
-    """Turns events into record batches of one schema. Raises `InvalidQuery` without pyarrow."""
+    """Turns events into record batches of one schema."""
 
     def __init__(self, sources: Sequence[DataSource]) -> None:
-        self._arrow = arrow = require()
+        self._arrow = arrow = pyarrow()
         fields = [f for source in sources for f in source.fields if f.in_json and f.kind]
         groups = {f.name[:i] for f in fields for i, c in enumerate(f.name) if c == "."}
         self._index: dict[str, int] = {}
@@ -182,9 +170,8 @@ def _parts(
 
 
 def _written(table: ParquetTable, blocks: Iterable[Sequence[Event]]) -> Iterator[tuple[int, bytes]]:
-    parquet = importlib.import_module("pyarrow.parquet")
     pipe = _Pipe()
-    writer = parquet.ParquetWriter(pipe, table.schema, compression="zstd")
+    writer = pyarrow().parquet.ParquetWriter(pipe, table.schema, compression="zstd")
     waiting: list[Event] = []
     for block in blocks:
         waiting.extend(block)

@@ -30,7 +30,6 @@ from igdash.domain.ports import (
 from igdash.domain.queries import SessionQuery
 from igdash.domain.schedules import (
     Deed,
-    ExportFormat,
     Order,
     Run,
     RunPage,
@@ -39,14 +38,13 @@ from igdash.domain.schedules import (
 )
 from igdash.domain.sql import SqlQuery
 from igdash.domain.times import now_ns
-from igdash.services import parquet_rows, timetable
+from igdash.services import timetable
 from igdash.services.export_places import MANIFEST, Places
 from igdash.services.queries import never
 
 _LOOKED_AT: Final = 50
 """Newest sessions whose fields are asked whether a filter fits any of them."""
 MOST_KEPT: Final = 10_000
-_PYARROW: Final = (ExportFormat.JSONL_ZST, ExportFormat.PARQUET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,11 +132,6 @@ class Schedules:
             raise ScheduleNotFound(f"run {run[:64]} has no file {name[:120]!r}")
         return self.places.file(found.place, name)
 
-    def formats(self) -> tuple[ExportFormat, ...]:
-        """Return what can be written here."""
-        usable = parquet_rows.available()
-        return tuple(f for f in ExportFormat if f not in _PYARROW or usable)
-
     # ------------------------------------------------------------ inside
 
     def _standing(self, schedule: Schedule) -> Standing:
@@ -168,8 +161,6 @@ class Schedules:
         found = timetable.problems(spec.when)
         if not spec.name.strip():
             found["name"] = "must not be empty"
-        if spec.format not in self.formats():
-            found["format"] = f"{spec.format} {parquet_rows.MISSING}"
         if why := self.places.problem(spec.destination):
             found["destination"] = why
         if not 0 <= spec.keep <= MOST_KEPT:

@@ -53,8 +53,8 @@ def unique_names(columns: Sequence[SqlColumn]) -> list[str]:
 
 
 def write_parquet(answer: SqlAnswer, where: Path | BinaryIO) -> None:
-    """Write a Parquet file. Raises `InvalidQuery` without pyarrow."""
-    pyarrow = parquet_rows.require()
+    """Write a Parquet file."""
+    pyarrow = parquet_rows.pyarrow()
     rows = list(parsed_rows(answer))
     columns = [
         _arrow(pyarrow, column, [row[number] for row in rows])

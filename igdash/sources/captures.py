@@ -34,9 +34,6 @@ MAX_RATIO: Final = 300
 _SQLITE: Final = b"SQLite format 3\0"
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
-_NO_ZSTD: Final = (
-    "is a zstd file; unpack it first (zstd -d), or install pyarrow (pip install pyarrow)"
-)
 _BOM: Final = b"\xef\xbb\xbf"
 _OTHERS: Final = (
     (b"BZh", "a bzip2 file; unpack it first (bunzip2)"),
@@ -132,10 +129,7 @@ def _unpacked(raw: _Counted) -> tuple[_Reads, str]:
         return GzipFile(fileobj=raw, mode="rb"), "gzip"  # type: ignore[call-overload]
     if not raw.front.startswith(_ZSTD):
         return raw, ""
-    try:
-        arrow = importlib.import_module("pyarrow")
-    except ImportError as error:
-        raise refused(_NO_ZSTD) from error
+    arrow = importlib.import_module("pyarrow")
     return arrow.CompressedInputStream(arrow.PythonFile(raw, "r"), "zstd"), "zstd"
 
 

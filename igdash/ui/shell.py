@@ -12,9 +12,8 @@ from dash import html
 from dash.development.base_component import Component
 
 from igdash import __version__
-from igdash.services import parquet_rows
 from igdash.ui import sidebar
-from igdash.ui.markup import aria, data, icon
+from igdash.ui.markup import aria, icon
 
 
 class Ids(StrEnum):
@@ -72,7 +71,7 @@ def shell(
                 tabIndex=-1,
             ),
             html.Div(id=Ids.ANNOUNCE, className="sr-only", **aria(live="polite")),
-            html.Div(id=Ids.TOASTS, className="toasts", **data(parquet=parquet_rows.available())),
+            html.Div(id=Ids.TOASTS, className="toasts"),
         ],
         id=Ids.SHELL,
         className="shell",

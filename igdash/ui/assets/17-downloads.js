@@ -123,7 +123,6 @@
 
   /* ---------- for menus and the palette ---------- */
 
-  const usable = () => FORMATS.filter((f) => f.name !== "Parquet" || ig.$("toasts").dataset.parquet === "true");
   const address = (session, query) => `/api/sessions/${encodeURIComponent(session.id)}/export?${query}`;
 
   /** Whether this is left to the browser, which saves to the disk as it reads. */
@@ -151,7 +150,7 @@
   /** A file for each, one after the other. */
   const each = async (sessions, query) => { for (const session of sessions) await go(session, query); };
 
-  ig.exports = { formats: usable, link, go, each, hand };
+  ig.exports = { formats: FORMATS, link, go, each, hand };
   /* An export ends with its page; the browser asks whether that is meant. */
   window.addEventListener("beforeunload", (e) => { if (under > 0) e.preventDefault(); });
 })();

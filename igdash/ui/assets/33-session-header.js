@@ -76,7 +76,7 @@
   /* With a filter or a range: what matches first, and everything all the same. */
   function exports() {
     const where = core.where();
-    const list = (more) => ig.exports.formats().map((f) => ig.exports.link({ class: 's-format' }, core.session, f.query + more,
+    const list = (more) => ig.exports.formats.map((f) => ig.exports.link({ class: 's-format' }, core.session, f.query + more,
       el('span', {}, f.name), el('span', { class: 'faint' }, f.what)));
     if (where === '') return list('');
     const { filter, from, to } = core.asked;

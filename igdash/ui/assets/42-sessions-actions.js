@@ -105,7 +105,7 @@
   }
 
   function downloads(session) {
-    return ig.exports.formats().filter((f) => !f.query.includes('plain')).map((f) =>
+    return ig.exports.formats.filter((f) => !f.query.includes('plain')).map((f) =>
       ig.exports.link({ role: 'menuitem', tabindex: '-1' }, session, f.query, f.name === 'Report' ? 'Export a report' : 'Export ' + f.name));
   }
 

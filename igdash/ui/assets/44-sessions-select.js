@@ -13,7 +13,7 @@
     const remove = ig.el('button', { type: 'button', class: 'btn danger' }, 'Delete');
     const clear = ig.el('button', { type: 'button', class: 'btn ghost' }, 'Clear');
     const file = ig.el('select', { class: 'form-select sess-file', 'aria-label': 'Export as' }, ig.el('option', { value: '' }, 'Export …'),
-      ig.exports.formats().filter((f) => !f.query.includes('plain')).map((f) => ig.el('option', { value: f.query }, f.name)));
+      ig.exports.formats.filter((f) => !f.query.includes('plain')).map((f) => ig.el('option', { value: f.query }, f.name)));
     const bar = ig.el('div', { class: 'sess-selbar', role: 'region', 'aria-label': 'Selected sessions',
       hidden: true }, words, ig.el('span', { class: 'sp' }), file, stop, remove, clear);
     const all = ig.el('input', { type: 'checkbox', 'aria-label': 'Select all shown' });

@@ -70,7 +70,7 @@
       el("button", { class: "btn s toggle", type: "button", "aria-pressed": String(shown === name), on: { click: () => pick(name) } }, name === "table" ? "Table" : "Chart")));
     const bar = el("div", { class: "sqlp-resultbar" }, modes, el("span", { class: "sp" }),
       button("CSV", "download", () => ig.sql.download(answer, "csv")), button("JSON lines", "download", () => ig.sql.download(answer, "jsonl")),
-      facts && facts.formats.includes("parquet") ? Object.assign(button("Parquet", "download", parquet), { title: "Written by the server: the statement runs once more" }) : null);
+      Object.assign(button("Parquet", "download", parquet), { title: "Written by the server: the statement runs once more" }));
     const main = !answer.rows.length ? empty("No rows", "The statement is right; nothing matches it.")
       : shown === "chart" ? ig.sql.chart(answer, picture, (now) => { picture = now; }) : ig.sql.grid(answer);
     root.replaceChildren(bar, main);

@@ -151,13 +151,3 @@ def test_without_a_collector_nothing_is_made(igdash: Call, control: FakeControl)
     code, _, err = igdash("add", "x", "--every", "1h")
     assert (code, err.count("\n")) == (1, 1)
     assert igdash("list", "-o", "name")[1] == ""
-
-
-def test_without_pyarrow_formats_say_what_to_install(
-    igdash: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("igdash.services.parquet_rows.available", lambda: False)
-    for format in ("parquet", "jsonl.zst"):
-        code, _, err = igdash("add", "x", "--every", "1h", "--format", format)
-        assert code == 1
-        assert f"{format} needs pyarrow: pip install pyarrow" in err

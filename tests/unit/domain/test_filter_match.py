@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from igdash.domain.events import Event
-from igdash.domain.filter_match import matcher, selects_virtual
+from igdash.domain.filter_match import matcher
 from igdash.domain.filter_text import parse
 
 
@@ -134,20 +134,3 @@ def test_values_beside_the_data() -> None:
 
 def test_a_glob_of_stars_takes_no_time() -> None:
     assert not matches(f'a like "{"*a" * 200}*b"', {"a": "a" * 20_000})
-
-
-@pytest.mark.parametrize(
-    ("text", "lost", "malformed"),
-    [
-        ("lost", True, False),
-        ("lost or malformed", True, True),
-        ("lost or namespace = demo", True, False),
-        ("lost and namespace = demo", False, False),
-        ("not lost", False, True),
-        ("a = 1", False, False),
-        ("not (a = 1 and lost)", False, True),
-    ],
-)
-def test_which_records_are_asked_for(text: str, lost: bool, malformed: bool) -> None:
-    node = parse(text)
-    assert (selects_virtual(node, "lost"), selects_virtual(node, "malformed")) == (lost, malformed)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from pathlib import Path
 
-import pytest
-
-from igdash.domain.errors import InvalidQuery
 from igdash.domain.sql import SqlAnswer, SqlColumn
 from igdash.services import sql_files
 
@@ -39,13 +36,6 @@ def test_json_lines_keep_number_texts_and_name_columns_once() -> None:
     ]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is not None, reason="pyarrow is there")
-def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(InvalidQuery, match=r"igdash\[parquet\]"):
-        sql_files.write_parquet(ANSWER, tmp_path / "x.parquet")
-
-
-@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="needs pyarrow")
 def test_parquet_is_typed(tmp_path: Path) -> None:
     sql_files.write_parquet(ANSWER, tmp_path / "x.parquet")
     table = importlib.import_module("pyarrow.parquet").read_table(tmp_path / "x.parquet")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pyarrow
@@ -57,13 +56,3 @@ def test_what_unpacks_to_far_too_much_is_not_read_on(
     packed(path, b'{"a":1}\n' * 4_000_000)
     with pytest.raises(InvalidSpec, match="300 times its size"):
         lines_of(path)
-
-
-def test_without_pyarrow_it_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "x.jsonl.zst"
-    packed(path, LINES)
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(InvalidSpec, match=r"zstd -d.*pip install pyarrow"):
-        open_lines(path)
