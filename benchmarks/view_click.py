@@ -23,7 +23,7 @@ from igdash.domain.sessions import SessionId
 from igdash.domain.threads import spawn
 from igdash.services.gadgets import live_sessions
 from igdash.ui.app import create_app
-from tests.support.browser import Page, chromium, served
+from tests.support.browser import Page, chromium, dashboard
 from tests.support.seed import seed
 from tests.support.web import Web, web
 
@@ -66,7 +66,7 @@ def _measure(side: Web, switches: int, rate: int) -> None:
     stored = sum(session.events for session in found)
     pair = [session.id for session in found[:2]]
     stop = _arrive(side, pair, rate)
-    with served(side.app) as base, chromium() as page:
+    with dashboard(side.app) as base, chromium() as page:
         page.base = base
         times = _switch(page, pair, switches)
     stop.set()

@@ -33,7 +33,7 @@ from igdash.services.gadgets import live_sessions
 from igdash.services.queries import Workers
 from igdash.settings import load
 from igdash.ui.app import create_app
-from tests.support.browser import Page, chromium, served
+from tests.support.browser import Page, chromium, dashboard
 from tests.support.seed import seed
 from tests.support.web import Web, web
 
@@ -97,7 +97,7 @@ def _pages(side: Web, url: str) -> Iterator[str]:
     app = create_flask(services, WebOptions())
     create_app(services, app)
     try:
-        with served(app) as base:
+        with dashboard(app) as base:
             yield base
     finally:
         workers.close()

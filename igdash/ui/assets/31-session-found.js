@@ -6,7 +6,7 @@
   'use strict';
   const ig = (window.igdash = window.igdash || {});
   const view = (ig.session = ig.session || {});
-  const PAGE = 100, HOLD = 80, FRESH = 2000, FIRST_MS = 300;
+  const PAGE = 100, HOLD = 80, FRESH = 2000, FIRST_MS = 120;
 
   /* How `sort=` is read. Without a sort, and by seq, rows come in the order of their numbers, which
      costs no sorting. */
