@@ -240,7 +240,7 @@ def test_an_answer_cut_by_its_time_is_shown_and_goes_on(script: Page) -> None:
         1000,
         10,
         50,
-        300,
+        120,
         None,
     ]
 

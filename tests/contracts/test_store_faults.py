@@ -17,6 +17,7 @@ from igdash.domain.errors import AlreadyRunning, StoreBusy, StoreError, StoreRef
 from igdash.domain.queries import EventRange
 from igdash.domain.times import NS
 from igdash.store import check, open_reader, open_writer, upgrade
+from tests.support.disks import small_disk
 from tests.support.postgres import Server
 from tests.support.stores import T0, Store, batch, event, postgres_copy
 
@@ -139,21 +140,14 @@ def test_a_killed_writer_leaves_whole_commits(store: Store) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "small", 6) as folder:
+        yield folder
 
 
-def test_a_full_disk_is_busy_and_heals(small_disk: Path) -> None:
-    url = f"sqlite:///{small_disk}/x.db"
-    ballast = small_disk / "ballast"
+def test_a_full_disk_is_busy_and_heals(disk: Path) -> None:
+    url = f"sqlite:///{disk}/x.db"
+    ballast = disk / "ballast"
     ballast.write_bytes(bytes(4 << 20))
     upgrade(url)
     store = Store(url, "sqlite")

@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import threading
@@ -22,6 +21,7 @@ import pytest
 from igdash.domain.schedules import Deed, ExportFormat, Order, ScheduleSpec, What, When
 from igdash.domain.times import NS, now_ns
 from igdash.store import lock_run, open_writer
+from tests.support.disks import small_disk
 from tests.support.seed import seed
 from tests.support.serving import Serving
 from tests.support.waiting import wait_until
@@ -213,19 +213,8 @@ CUT_SHORT = "igdash ended in the middle of it; nothing of it was kept"
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A folder that is full after eight megabytes."""
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if os.geteuid() != 0 or mount is None or umount is None:
-        pytest.skip("mounting a small tmpfs needs root")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    argv = [mount, "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
-    done = subprocess.run(argv, check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"a small tmpfs cannot be mounted: {done.stderr.strip()}")
-    try:
+    with small_disk(tmp_path / "small", 8) as folder:
         yield folder
-    finally:
-        subprocess.run([umount, str(folder)], check=True)
 
 
 def test_a_full_disk_is_a_failed_run_and_the_next_has_it_all(serving: Serving, small: Path) -> None:

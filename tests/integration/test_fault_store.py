@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,22 +13,14 @@ from igdash.domain.losses import LossCause
 from igdash.domain.sessions import SessionState
 from tests.support.collecting import wait_until as wait
 from tests.support.collector_process import Account, CollectorProcess, database_says, nap
+from tests.support.disks import small_disk
 from tests.support.generator import sent
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    argv = [mount, "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"a small tmpfs cannot be mounted: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", 40) as folder:
+        yield folder
 
 
 @pytest.mark.timeout(120)
@@ -68,14 +57,14 @@ def test_a_database_locked_for_30_s_by_another_program(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_a_full_disk_counts_exactly_what_it_swallows(small_disk: Path, tmp_path: Path) -> None:
-    ballast = small_disk / "ballast"
+def test_a_full_disk_counts_exactly_what_it_swallows(disk: Path, tmp_path: Path) -> None:
+    ballast = disk / "ballast"
     ballast.write_bytes(b"\0" * 20_000_000)
     collector = CollectorProcess(
         tmp_path,
         {"busy": "6000:60000"},
-        url=f"sqlite:///{small_disk}/igdash.db",
-        state_dir=small_disk / "state",
+        url=f"sqlite:///{disk}/igdash.db",
+        state_dir=disk / "state",
     )
     collector.start()
     try:
@@ -102,16 +91,16 @@ def test_a_full_disk_counts_exactly_what_it_swallows(small_disk: Path, tmp_path:
 
 @pytest.mark.timeout(120)
 def test_a_disk_that_stays_full_keeps_the_account_through_a_restart(
-    small_disk: Path, tmp_path: Path
+    disk: Path, tmp_path: Path
 ) -> None:
     collector = CollectorProcess(
         tmp_path,
         {"busy": "6000:40000"},
-        url=f"sqlite:///{small_disk}/igdash.db",
-        state_dir=small_disk / "state",
+        url=f"sqlite:///{disk}/igdash.db",
+        state_dir=disk / "state",
     )
     collector.start()
-    ballast = small_disk / "ballast"
+    ballast = disk / "ballast"
     try:
         session = collector.session("busy", "busy")
         wait(lambda: len(sent(tmp_path, "busy")) >= 5_000, 40)
