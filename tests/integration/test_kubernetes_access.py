@@ -177,10 +177,17 @@ def test_without_the_right_to_watch_the_list_still_serves(site: Site) -> None:
     site.server.tokens = {"good-token": GADGET - {("watch", "pods", "gadget")}}
     with watched(site.server.token_config()) as source, collecting(source) as sink:
         wait_until(lambda: received(sink))
-        rights = source.status().rights
-        assert rights[0].startswith("watch pods in namespace gadget: ")
+        right = "watch pods in namespace gadget: gadget pods are listed every 10 s instead"
+        wait_until(lambda: right in source.status().rights)
         site.add("worker-2")
         wait_until(lambda: "worker-2" in received(sink), timeout=15)
+        asked = len(site.server.requests)
+        for _ in range(50):
+            status = source.status()
+            assert (status.health, right in status.rights) == (Health.UP, True)
+        assert len(site.server.requests) - asked < 10  # none per look
+        site.server.tokens = {"good-token": GADGET}
+        wait_until(lambda: right not in source.status().rights, timeout=15)
 
 
 @pytest.mark.parametrize("verb", ["get", "create"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -176,7 +177,7 @@ class Serving:
     def child(self, name: str) -> int:
         """Return the process id of `collect` or `web`."""
         for pid in self.children():
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if name.encode() in words:
-                return pid
+            with contextlib.suppress(OSError):  # it may end meanwhile
+                if name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                    return pid
         raise AssertionError(f"no {name} among {self.children()}")

@@ -19,7 +19,7 @@ from igdash.domain.times import now_ns
 from igdash.sources.native.apiserver import ApiServer, ApiSocket, Denied, NotThere, Right
 from igdash.sources.native.client import GrpcClient
 from igdash.sources.native.forward import PROTOCOL, Forwards
-from igdash.sources.native.watching import Item, Watch
+from igdash.sources.native.watching import MOST_WAIT, Item, Watch
 
 GADGET_LABEL: Final = "k8s-app=gadget"
 GADGET_PORT: Final = 8080
@@ -148,13 +148,13 @@ class Cluster:
     def missing_rights(self) -> tuple[str, ...]:
         """Return each right that the API server refused, and what is off because of it."""
         missing = []
-        if self._gadgets.denied:
-            missing.append(f"{self._gadgets.denied}: gadget pods cannot be found")
+        if right := self._gadgets.denied:
+            missing.append(f"{right}: {_off(right, 'gadget pods', 'gadget pods cannot be found')}")
         if self._forward_denied:
             missing.append(f"{self._forward_right}: gadgets cannot be run")
         for watch, what in zip(self._others, ("namespaces", "pods and labels"), strict=True):
-            if watch.denied:
-                missing.append(f"{watch.denied}: no suggestions for {what}")
+            if right := watch.denied:
+                missing.append(f"{right}: {_off(right, what, f'no suggestions for {what}')}")
         return tuple(missing)
 
     def suggestions(self) -> dict[str, tuple[str, ...]]:
@@ -227,3 +227,8 @@ class Cluster:
             "watch_requests": sum(watch.requests for watch in watches),
             "tasks": len(asyncio.all_tasks()),
         }
+
+
+def _off(right: Right, what: str, off: str) -> str:
+    """Return what a missing right costs: who may list but not watch sees changes later."""
+    return f"{what} are listed every {MOST_WAIT:.0f} s instead" if right.verb == "watch" else off

@@ -117,8 +117,9 @@ class Watch:
     """One kind of object, in one namespace or all. Lives on the loop.
 
     `items` are the objects as known; `trouble` says why they may be out of date (empty = they are
-    current); `denied` is the right that is missing, if that is why. `changed` is called after every
-    change of either.
+    current); `denied` is the right that is missing, if that is why. Without the right to watch they
+    are listed again and again, which is no trouble: `items` are `MOST_WAIT` s old at most. `changed`
+    is called after every change of either.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Watch:
         self.items: dict[Key, Item] = {}
         self.trouble = "not asked yet"
         self.denied: Right | None = None
+        self._unwatched: Right | None = None
         self.next_try: int | None = None
         self.answered = asyncio.Event()
         self.requests = 0
@@ -169,13 +171,14 @@ class Watch:
         while True:
             try:
                 version = await self._list()
-                self._say("")
+                self._say("", self._unwatched)
                 while True:
                     version = await self._follow(version, backoff)
             except Gone:
                 log.info("watching %s: list again", self._path)
             except Denied as error:
-                self._say(str(error), error.right)
+                self._unwatched = error.right if error.right.verb == "watch" else None
+                self._say("" if self._unwatched else str(error), error.right)
             except (SourceError, msgspec.DecodeError) as error:
                 self._say(str(error))
             except Exception as error:
@@ -247,12 +250,13 @@ class Watch:
                 raise Gone(error.message)
             raise SourceError(f"the watch of {self._resource} failed: {error.message}")
         item = _item.decode(event.object)
-        if event.type != "BOOKMARK":
-            key = item.metadata.namespace, item.metadata.name
-            if event.type == "DELETED":
-                self.items.pop(key, None)
-            else:
-                self.items[key] = item
+        key = item.metadata.namespace, item.metadata.name
+        if event.type == "DELETED":
+            self.items.pop(key, None)
+        elif event.type != "BOOKMARK":
+            self.items[key] = item
+        if event.type != "BOOKMARK" or self._unwatched:
+            self._unwatched = None
             self._say("")
         return item.metadata.resource_version
 
