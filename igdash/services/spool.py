@@ -182,6 +182,9 @@ class Spool:
         self._max_bytes = max_bytes
         self._segment_bytes = segment_bytes
         self._lock = threading.Lock()
+        # Held while a file is read, so that a number is never closed, and given to another file,
+        # under the reader's hands. Taken after `_lock` where both are needed.
+        self._read_lock = threading.Lock()
         self._closed = False
         self._active: _Segment | None = None
         self._appending = _Handle(os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
@@ -264,7 +267,10 @@ class Spool:
         if segment is None or start > position:
             self.position = start
             return Piece((), start, start - position)
-        chunks, used = self._load(segment, position, stop, limit)
+        with self._read_lock:
+            if self._closed:  # meanwhile: the session was deleted, nobody misses anything
+                return Piece((), position)
+            chunks, used = self._load(segment, position, stop, limit)
         if used == 0:
             self.position = stop
             return Piece((), stop, stop - position)
@@ -339,7 +345,8 @@ class Spool:
         self._closed = True
         self._end = self.committed
         self._appending.close()
-        self._reading.close()
+        with self._read_lock:
+            self._reading.close()
 
 
 def sessions_in(folder: Path) -> set[SessionId]:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -211,6 +214,35 @@ def test_a_short_write_leaves_no_half_record(
     assert read_all(spool) == ([chunk(b"one"), chunk(b"three")], 0)
     assert read_all(make(tmp_path)) == ([chunk(b"one"), chunk(b"three")], 0)
     spool.remove()
+
+
+def test_removed_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of a file that is closed is soon another file's."""
+    spool = make(tmp_path)
+    sent = [chunk(b"a" * n) for n in range(1, 5)]
+    for item in sent:
+        spool.append(item)
+    reading, removing = threading.Event(), threading.Event()
+    pread = os.pread
+
+    def slow(fd: int, size: int, at: int) -> bytes:
+        reading.set()
+        removing.wait(5)
+        time.sleep(0.05)  # the other thread has the time to close what is read here
+        return pread(fd, size, at)
+
+    def remove() -> None:
+        reading.wait(5)
+        removing.set()
+        spool.remove()
+
+    monkeypatch.setattr(os, "pread", slow)
+    with ThreadPoolExecutor(1) as pool:
+        removed = pool.submit(remove)
+        piece = spool.read(1 << 20)
+        removed.result(5)
+    assert (list(piece.chunks), piece.hole) == (sent, 0)
+    assert (spool.position >= spool.end, list(tmp_path.iterdir())) == (True, [])
 
 
 def test_a_record_bigger_than_the_limit_is_read_whole(tmp_path: Path) -> None:
