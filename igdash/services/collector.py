@@ -457,7 +457,8 @@ class Collector:
         return wait
 
     def _beat(self) -> None:
-        gaps = {run.id: run.gap_from for run in self.runs() if run.gap_from is not None}
+        since = ((run.id, run.unaccounted_since) for run in self.runs())
+        gaps = {id_: start for id_, start in since if start is not None}
         self._heartbeat.write(now_ns(), gaps)
 
 

@@ -1,8 +1,9 @@
 """Until when igdash was surely collecting: a small file, renewed every second.
 
 After a `kill -9` nobody can say when it happened; the loss record of the gap begins at the last
-beat. Gaps that were open then (a session that was not running again yet) are carried along, so
-that two restarts in a row leave one gap with its true beginning.
+beat. What was without a record in the store then (a session that was not running again yet, a loss
+that waited in memory) is carried along, so that two restarts in a row leave one gap with its true
+beginning.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _BEAT_NS = 2 * NS
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """The content of the file: when it was written, and since when sessions were without gadget."""
+    """The content of the file: when it was written, and since when losses of sessions have no record."""
 
     at: int
     gaps: dict[SessionId, int] = {}

@@ -74,6 +74,7 @@ class Lane:
         self._wake = wake
         self._lock = threading.Lock()
         self._tally = Tally()
+        self._under_way: list[tuple[Loss, ...]] = []
         self._steps: deque[Step] = deque()
         self._discarded = False
 
@@ -130,6 +131,13 @@ class Lane:
         return self.spool.drained and not self._tally
 
     @property
+    def owed(self) -> int | None:
+        """Since when (ns) there are losses that only this process knows of; None = none."""
+        with self._lock:
+            starts = [self._tally.since, *(one.start for one in chain(*self._under_way))]
+        return min((start for start in starts if start is not None), default=None)
+
+    @property
     def waiting(self) -> bool:
         """Whether there is something to take."""
         return self.spool.position < self.spool.end or bool(self._tally)
@@ -144,6 +152,8 @@ class Lane:
                 parts.append(Decoded(losses=(self._hole(piece.hole),)))
         with self._lock:
             losses, logs = self._tally.take()
+            if losses:
+                self._under_way.append(losses)
         if not parts and not losses and not logs:
             return None
         decoded = join([*parts, Decoded(losses=losses, logs=logs)])
@@ -174,6 +184,8 @@ class Lane:
         """The batch is stored."""
         self.lost += taken.lost
         self.spool.commit(taken.batch.spool_offset)
+        with self._lock:
+            self._settle(taken)
 
     def give_back(self, taken: Taken) -> None:
         """The batch is not stored: it will be taken again."""
@@ -181,6 +193,10 @@ class Lane:
         with self._lock:
             if not self._discarded:
                 self._tally.give_back(taken.losses, taken.logs)
+            self._settle(taken)
+
+    def _settle(self, taken: Taken) -> None:
+        self._under_way = [one for one in self._under_way if one is not taken.losses]
 
     def next_step(self) -> Step | None:
         """Return the step that can be stored now, if any; it stays until `stepped`."""

@@ -138,10 +138,19 @@ class Run:
         at = now_ns() if self.ended_at is None else self.ended_at
         self._step(StateChange(state=state, at=at, reason=reason, info=self.facts), last=True)
 
+    @property
+    def unaccounted_since(self) -> int | None:
+        """Since when (ns) there may be losses without a record in the store; None = there are none.
+
+        A gap's record waits in memory for the next transaction, and a kill may come before that.
+        """
+        starts = [start for start in (self.gap_from, self.lane.owed) if start is not None]
+        return min(starts, default=None)
+
     def _close_gap(self, now: int) -> None:
         if self.gap_from is None:
             return
-        start, self.gap_from = min(self.gap_from, now), None
+        start = min(self.gap_from, now)
         seconds = (now - start) / NS
         text = f"igdash was not collecting for {seconds:.1f} s"
         self.lane.lose(
@@ -157,6 +166,7 @@ class Run:
                 )
             ]
         )
+        self.gap_from = None  # only now: the heartbeat never sees neither gap nor record
         self.lane.note(f"{text}; collecting again")
 
     # ------------------------------------------------------------ what others ask for

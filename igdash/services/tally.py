@@ -33,6 +33,11 @@ class Tally:
     def __bool__(self) -> bool:
         return bool(self._losses or self._logs)
 
+    @property
+    def since(self) -> int | None:
+        """When the oldest loss that waits began (ns); None when none waits."""
+        return min((loss.start for loss in self._losses.values()), default=None)
+
     def dropped(self, chunk: Chunk, decoded: Decoded, why: str) -> None:
         """Count what a chunk held that cannot be kept; keep the losses and log lines it told of."""
         self.add(decoded.losses)

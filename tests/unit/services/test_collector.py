@@ -323,6 +323,29 @@ def test_a_gap_that_was_open_at_a_second_restart_keeps_its_beginning(rig: Rig) -
     assert gap.end > second
 
 
+def test_a_gap_is_in_the_heartbeat_until_its_record_is_stored(rig: Rig) -> None:
+    """Else a kill in between would take the record along."""
+    session = rig.collector.start_session(SPEC).id
+    rig.stream(session).sink.chunk(lines(1))
+    wait(lambda: rig.stored(session) == 1)
+    rig.source.starts_by_itself = False
+    rig.restart()
+    heart = Heartbeat(rig.folder / "state")
+    block = threading.Event()
+    thread = threading.Thread(
+        target=rig.collector._writer.call, args=(lambda _: block.wait(15), 20)
+    )
+    thread.start()
+    rig.stream(session).sink.started()
+    begun = now_ns()
+    beat = wait(lambda: (found := heart.read()) and found.at > begun and found)
+    block.set()
+    thread.join(20)
+    wait(lambda: rig.losses(session))
+    assert beat.gaps == {session: rig.losses(session)[0].start}
+    wait(lambda: (found := heart.read()) and not found.gaps)
+
+
 def test_a_failed_reopening_fails_the_session_with_the_gap_told(rig: Rig) -> None:
     session = rig.collector.start_session(SPEC)
     wait(lambda: rig.session(session.id).state is SessionState.RUNNING)

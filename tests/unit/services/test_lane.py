@@ -6,8 +6,9 @@ import pytest
 
 from igdash.domain.chunks import Chunk, ChunkKind
 from igdash.domain.events import Decoded, NewEvent, NewTick, Origin
-from igdash.domain.losses import LossCause
+from igdash.domain.losses import Loss, LossCause
 from igdash.domain.sessions import SessionId, SessionState, StateChange
+from igdash.domain.times import NS
 from igdash.services.disk import DiskGuard
 from igdash.services.lane import Lane, Step, decode_safely, join
 from igdash.services.limits import CollectorLimits
@@ -55,6 +56,33 @@ def test_a_batch_given_back_is_taken_again_whole(tmp_path: Path) -> None:
     assert numbers(second.batch.decoded) == numbers(first.batch.decoded)
     assert second.batch.received == first.batch.received == 20
     assert second.batch.spool_offset == first.batch.spool_offset
+
+
+def test_losses_are_owed_until_the_store_has_them(tmp_path: Path) -> None:
+    lane = make(tmp_path)
+
+    def lose(start: int) -> None:
+        lane.lose([Loss(node="", start=start, end=start, count=1, cause=LossCause.STREAM)])
+
+    assert lane.owed is None
+    lose(8 * NS)
+    lose(5 * NS)
+    assert lane.owed == 5 * NS
+    first = lane.take(1 << 20)
+    assert first is not None
+    lose(7 * NS)
+    assert lane.owed == 5 * NS  # under way is not stored
+    lane.give_back(first)
+    assert lane.owed == 5 * NS
+    again = lane.take(1 << 20)
+    assert again is not None
+    lose(9 * NS)
+    lane.committed(again)
+    assert lane.owed == 9 * NS
+    last = lane.take(1 << 20)
+    assert last is not None
+    lane.committed(last)
+    assert lane.owed is None
 
 
 def test_zero_takes_only_what_waits_in_memory(tmp_path: Path) -> None:
