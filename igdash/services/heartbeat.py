@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _RECENT_NS = 30 * NS
 _BEAT_NS = 2 * NS
+_FIRST_NS = 10 * NS
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -55,18 +56,28 @@ class Heartbeat:
 def gap_start(session: Session, beat: Beat | None, now: int) -> int | None:
     """Return since when (ns) a session was not collected; None when it never ran.
 
+    Whether it ran is told with the first output that is read, so that one made shortly before the
+    last beat may have run unheard.
+
     That is `IN_FLIGHT` before its last event when there was one shortly before the last beat: what
-    the gadget told after it may have been lost in a pipe. Else it is just before that beat.
+    the gadget told after it may have been lost in a pipe. Before its first event it is `_FIRST_NS`
+    before its start, which is told of with the first output that is read: a busy machine reads
+    late. Else it is just before that beat.
     """
+    beaten = beat.at if beat is not None else 0
     if session.started is None:
-        return None
+        return session.created if beaten - session.created <= _RECENT_NS else None
     if beat is not None and session.id in beat.gaps:
         return beat.gaps[session.id]
     last = session.last_event
     if last is not None and last > now:
         last = None  # a clock ahead of ours says nothing about when we went down
-    alive = max(beat.at if beat is not None else 0, last or 0, session.started)
+    alive = max(beaten, last or 0, session.started)
     alive = min(alive, now)
     if last is not None and last >= alive - _RECENT_NS:
-        return max(last - IN_FLIGHT, session.started)
-    return max(alive - _BEAT_NS, session.started)
+        start = last - IN_FLIGHT
+    elif last is None and session.started >= alive - _RECENT_NS:
+        start = session.started - _FIRST_NS
+    else:
+        start = alive - _BEAT_NS
+    return max(start, session.created)

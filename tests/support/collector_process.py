@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 import os
 import signal
@@ -170,7 +171,14 @@ class Account:
         for number in sorted(self.missing):
             at = self.sent[number]
             inside = any(start <= at <= end for start, end in windows)
-            assert inside, f"{number} at {at} is in none of {windows}"
+            assert inside, f"{number} at {at} is in none of {windows}: {self._around(number)}"
+
+    def _around(self, number: int) -> str:
+        stored = sorted(self.numbers)
+        place = bisect.bisect(stored, number)
+        near = [(n, self.sent[n]) for n in stored[max(place - 2, 0) : place + 2]]
+        begun = (self.session.created, self.session.started)
+        return f"created and started {begun}; the stored ones beside it {near}"
 
 
 def database_says(url: str) -> list[str]:

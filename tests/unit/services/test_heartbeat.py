@@ -27,21 +27,23 @@ def session(started: int | None, last: int | None = None) -> Session:
     ("started", "last", "beat", "expected"),
     [
         (None, None, 50, None),  # never ran: nothing was missed
+        (None, None, 20, 0),  # just made: it may have run unheard
         (
             10,
             48,
             50,
             47,
         ),  # what came after the last event, or was on the way, may be lost in a pipe
-        (48, 48, 50, 48),
+        (48, 48, 50, 47),  # told to run with what it said first, which happened before
         (10, 51, 50, 50),  # killed within a second after the beat
         (10, 12, 50, 48),  # quiet for long: just before the last beat
         (10, None, 50, 48),
-        (49, None, 50, 49),  # not before it ran
+        (30, None, 50, 20),  # not an event yet: all of them may be on their way
+        (9, None, 12, 0),  # not before it was made
         (10, 99, 50, 98),  # a beat that could not be written for long
         (10, 300, 50, 48),  # a node's clock in the future
         (10, 12, None, 11),  # no beat at all
-        (10, None, None, 10),
+        (10, None, None, 0),
     ],
 )
 def test_where_a_gap_begins(
