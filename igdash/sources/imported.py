@@ -85,7 +85,7 @@ def _read_events(chunk: Chunk, place: Place, event: Event) -> Decoded:
     events: list[NewEvent] = []
     malformed: list[Malformed] = []
     for number, raw in enumerate(chunk.data.split(b"\n"), place.first):
-        if not raw.strip():
+        if not raw.strip(b" \t\r"):
             continue
         try:
             events.append(_read_event(raw, chunk, event))

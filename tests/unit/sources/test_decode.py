@@ -126,6 +126,8 @@ def test_what_is_cut_out_is_the_objects_own_member(text: str) -> None:
 
 @settings(PROFILE, max_examples=300)
 @given(st.binary(max_size=400), st.sampled_from(list(ChunkKind)), st.booleans())
+@example(b"\x0b\n\x0c", ChunkKind.EXPORTED, False)
+@example(b"\x0b\n\x0c", ChunkKind.JSON_LINES, False)
 def test_any_bytes_never_raise_and_no_line_is_lost(
     data: bytes, kind: ChunkKind, partial: bool
 ) -> None:
