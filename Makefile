@@ -75,8 +75,9 @@ screenshots: $(VENV)/.dev packages ## Take pictures of every page, dark and ligh
 bench: $(VENV)/.dev packages ## Run every benchmark quickly; ARGS="--full" as benchmarks/README.md gives them
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-nightly: $(VENV)/.dev packages ## The long fault runs
+nightly: $(VENV)/.dev packages ## The long fault runs, and the property tests with examples of their own
 	@$(BIN)/python -m pytest -m nightly --timeout 1800
+	@IGDASH_TEST_RANDOM=1 $(BIN)/python -m pytest -m "not nightly" -n $(JOBS) tests/unit tests/contracts
 
 clean: ## Remove the environment and caches (no data)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
