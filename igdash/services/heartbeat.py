@@ -64,11 +64,11 @@ def gap_start(session: Session, beat: Beat | None, now: int) -> int | None:
     before its start, which is told of with the first output that is read: a busy machine reads
     late. Else it is just before that beat.
     """
+    if beat is not None and session.id in beat.gaps:
+        return beat.gaps[session.id]
     beaten = beat.at if beat is not None else 0
     if session.started is None:
         return session.created if beaten - session.created <= _RECENT_NS else None
-    if beat is not None and session.id in beat.gaps:
-        return beat.gaps[session.id]
     last = session.last_event
     if last is not None and last > now:
         last = None  # a clock ahead of ours says nothing about when we went down

@@ -475,7 +475,7 @@ def _bury(loop: asyncio.AbstractEventLoop) -> None:
         if isinstance(one, asyncio.Transport) and getattr(one, "_loop", None) is loop:
             left = vars(one)
             if left.get("_sock") is not None:
-                left.pop("_sock").close()
+                left["_sock"].close()
                 left["_sock"] = None
             if "_closed" in left:
                 left["_closed"] = True

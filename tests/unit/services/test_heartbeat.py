@@ -56,6 +56,7 @@ def test_where_a_gap_begins(
 
 def test_an_open_gap_keeps_its_beginning() -> None:
     assert gap_start(session(10, 90), Beat(at=95 * NS, gaps={ID: 33}), 100 * NS) == 33
+    assert gap_start(session(None), Beat(at=95 * NS, gaps={ID: 33}), 100 * NS) == 33
 
 
 def test_a_beat_is_read_back_and_a_broken_one_is_none(tmp_path: Path) -> None:
