@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from typing import Any, Final, Protocol, TypeVar
 
 from igdash.domain.threads import spawn
-from igdash.sources.native.http2 import UNAVAILABLE, Call, GrpcConnection, Status, TransportError
+from igdash.sources.native.http2 import UNAVAILABLE, Call, GrpcConnection, Status
 
 T = TypeVar("T")
 
@@ -91,11 +91,7 @@ class GrpcClient(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed received bytes to the calls."""
-        try:
-            touched = self._grpc.feed(data)
-        except TransportError as error:
-            self._gone(str(error))
-            return
+        touched = self._grpc.feed(data)
         for call in touched:
             self._deliver(call)
         self._flush()
@@ -112,6 +108,11 @@ class GrpcClient(asyncio.Protocol):
             self._down.set_result(None)
 
     # -- the callers' side
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether a call may be begun: not on what is lost, nor on a server that shuts down."""
+        return self._grpc.closed is None and self._grpc.going is None and not self.lost.done()
 
     async def unary(self, method: str, request: bytes, *, timeout: float) -> bytes:
         """Return the answer of a unary call. Raises `GrpcFailure`, `TimeoutError`."""
@@ -144,8 +145,9 @@ class GrpcClient(asyncio.Protocol):
         end: bool = False,
     ) -> Call | None:
         """Begin a streaming call; callbacks run on the loop. None = it ended at once."""
-        if self._grpc.closed is not None or self.lost.done():
-            on_end(Status(UNAVAILABLE, self._grpc.closed or "the connection was closed"))
+        if not self.takes_calls:
+            why = self._grpc.closed or self._grpc.going or "the connection was closed"
+            on_end(Status(UNAVAILABLE, why))
             return None
         call = self._grpc.call(method)
         self._streams[call.id] = (on_messages, on_end)
@@ -226,11 +228,15 @@ class GrpcClient(asyncio.Protocol):
     def _gone(self, why: str) -> None:
         if self.lost.done():
             return
+        self._grpc.lost(why)
+        why = self._grpc.closed or why
         self.lost.set_result(why)
         if self._watch is not None:
             self._watch.cancel()
-        for call in self._grpc.lost(why):
-            self._deliver(call)
+        # Whoever has a call here must hear of its end, or would wait for ever.
+        streams, self._streams = self._streams, {}
+        for _, on_end in streams.values():
+            on_end(Status(UNAVAILABLE, why))
         if self._pipe is not None:
             self._pipe.close()
 

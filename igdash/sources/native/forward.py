@@ -152,7 +152,8 @@ class Forwards:
     async def client(self, pod: str, opened: Open) -> SharedClient:
         """Return a connection to the pod, a new one if need be. Raises what `opened` raises."""
         async with self._opening.setdefault(pod, asyncio.Lock()):
-            client = next((c for c in self._live(pod) if c.users < CALLS_PER_CONNECTION), None)
+            free = (c for c in self._live(pod) if c.takes_calls and c.users < CALLS_PER_CONNECTION)
+            client = next(free, None)
             if client is None:
                 client = SharedClient()
                 client.attach(ForwardPipe(await opened(), client))

@@ -3,9 +3,10 @@
 A gadget's stream is a long run of small messages. The general gRPC library spends 60 to 150 µs of
 CPU on each of them in Python (measured: benchmarks/native_transport.py) and keeps threads per
 connection; igdash reads hundreds of streams. So the protocol's rare parts (settings, headers,
-trailers, ping, goaway) are left to the `h2` library, and only DATA frames, which are nearly all
-bytes, take a short cut here: their payload goes to the call's buffer, and flow control is credited
-back in big steps.
+trailers, ping) are left to the `h2` library. DATA frames, which are nearly all bytes, take a short
+cut here: their payload goes to the call's buffer, and flow control is credited back in big steps.
+GOAWAY is ours, too: the library takes it for the end of everything, while a server that shuts down
+says it first and then still sends what it has.
 
 Sans-IO: the owner feeds what it received and sends what `take` returns. Not thread-safe.
 Facts used: RFC 9113 (frames, flow control), gRPC's PROTOCOL-HTTP2.md (five-byte message prefix,
@@ -39,13 +40,15 @@ MAX_FRAME: Final = 16_384
 _NO_HTTP2: Final = "the peer does not speak HTTP/2 as expected"
 _FRAME_HEADER: Final = 9
 _DATA: Final = 0
+_GOAWAY: Final = 7
 _END_STREAM: Final = 0x1
 _PADDED: Final = 0x8
 _PREFIX: Final = struct.Struct(">BI")
+_GOAWAY_HEAD: Final = struct.Struct(">II")
 
 
 class TransportError(Exception):
-    """The connection is of no more use; the text says why."""
+    """A request cannot be sent, or the connection is of no more use; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,11 @@ class Call:
 
 
 class GrpcConnection:
-    """One HTTP/2 connection with its calls."""
+    """One HTTP/2 connection with its calls.
+
+    `closed` is why it is of no more use, `going` why no call may be begun any more while those it
+    has go on; None = it is not so.
+    """
 
     def __init__(self, authority: str) -> None:
         self._authority = authority
@@ -118,6 +125,7 @@ class GrpcConnection:
         self.calls: dict[int, Call] = {}
         self.pongs = 0
         self.closed: str | None = None
+        self.going: str | None = None
         self._h2.local_settings = h2.settings.Settings(
             client=True,
             initial_values={
@@ -181,11 +189,23 @@ class GrpcConnection:
     def feed(self, data: bytes) -> list[Call]:
         """Take received bytes; return the calls with new messages or an end.
 
-        Raises `TransportError` when the peer does not keep to the protocol.
+        When the peer does not keep to the protocol, that is the end of every call, with the reason
+        in `closed`: the messages before it are among what is returned. Bytes after it are ignored.
         """
-        received = self._received
-        received += data
         touched: dict[int, Call] = {}
+        if self.closed is None:
+            self._received += data
+            try:
+                self._frames(touched)
+            except TransportError as error:
+                self.lost(str(error), touched)
+            except (h2.exceptions.ProtocolError, UnicodeDecodeError) as error:
+                self.lost(f"{_NO_HTTP2}: {error}", touched)
+        return list(touched.values())
+
+    def _frames(self, touched: dict[int, Call]) -> None:
+        """Take the whole frames that were received. Raises what ends the connection."""
+        received = self._received
         at, end = 0, len(received)
         control = bytearray()
         with memoryview(received) as view:
@@ -193,25 +213,24 @@ class GrpcConnection:
                 length = int.from_bytes(view[at : at + 3], "big")
                 if length > MAX_FRAME:
                     raise TransportError(f"{_NO_HTTP2}: a frame of {length:,} bytes")
-                stop = at + _FRAME_HEADER + length
+                start, stop = at + _FRAME_HEADER, at + _FRAME_HEADER + length
                 if stop > end:
                     break
                 call = self._data_call(view, at)
-                if call is None:
+                if call is None and view[at + 3] != _GOAWAY:
                     control += view[at:stop]
                 else:
-                    if control:
-                        self._control(bytes(control), touched)
-                        control.clear()
-                    call.data(view[at + _FRAME_HEADER : stop])
-                    self._credit(call, length)
-                    touched[call.id] = call
+                    self._control(control, touched)
+                    if call is None:
+                        self._go_away(bytes(view[start:stop]), touched)
+                    else:
+                        touched[call.id] = call
+                        call.data(view[start:stop])
+                        self._credit(call, length)
                 at = stop
         if at:
             del received[:at]
-        if control:
-            self._control(bytes(control), touched)
-        return list(touched.values())
+        self._control(control, touched)
 
     def _data_call(self, view: memoryview, at: int) -> Call | None:
         """Return the call whose plain DATA frame begins at `at`; None = the library's business."""
@@ -229,13 +248,24 @@ class GrpcConnection:
             self._extra += _window_update(0, self._uncredited)
             self._uncredited = 0
 
-    def _control(self, data: bytes, touched: dict[int, Call]) -> None:
-        try:
-            events = self._h2.receive_data(data)
-        except h2.exceptions.ProtocolError as error:
-            raise TransportError(f"{_NO_HTTP2}: {error}") from error
+    def _control(self, data: bytearray, touched: dict[int, Call]) -> None:
+        """Have the library take the frames in `data`, and empty it."""
+        if not data:
+            return
+        events = self._h2.receive_data(bytes(data))
+        data.clear()
         for event in events:
             self._event(event, touched)
+
+    def _go_away(self, payload: bytes, touched: dict[int, Call]) -> None:
+        """The server shuts down: it answers the calls up to the one it names, and no other."""
+        if len(payload) < _GOAWAY_HEAD.size:
+            raise TransportError(f"{_NO_HTTP2}: a GOAWAY of {len(payload)} bytes")
+        last, code = _GOAWAY_HEAD.unpack_from(payload)
+        detail = payload[_GOAWAY_HEAD.size :].decode("utf-8", "replace")
+        self.going = f"the server closed the connection (code {code} {detail}".rstrip() + ")"
+        for number in [number for number in self.calls if number > last & 0x7FFF_FFFF]:
+            self._end(number, Status(UNAVAILABLE, self.going), touched)
 
     def _event(self, event: h2.events.Event, touched: dict[int, Call]) -> None:
         if isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
@@ -254,17 +284,11 @@ class GrpcConnection:
         elif isinstance(event, h2.events.StreamReset):
             self._end(
                 event.stream_id,
-                Status(UNAVAILABLE, f"stream reset (HTTP/2 code {event.error_code})"),
+                Status(UNAVAILABLE, self.going or f"stream reset (HTTP/2 code {event.error_code})"),
                 touched,
             )
         elif isinstance(event, h2.events.PingAckReceived):
             self.pongs += 1
-        elif isinstance(event, h2.events.ConnectionTerminated):
-            detail = (event.additional_data or b"").decode("utf-8", "replace")
-            self.closed = (
-                f"the server closed the connection (code {event.error_code} {detail})".strip()
-            )
-            self.lost(self.closed, touched)
 
     def _headers(
         self, number: int, headers: Sequence[tuple[Any, ...]], touched: dict[int, Call]
@@ -277,7 +301,7 @@ class GrpcConnection:
         if "grpc-status" in call.headers:
             code = (
                 int(call.headers["grpc-status"])
-                if call.headers["grpc-status"].isdigit()
+                if call.headers["grpc-status"].isdecimal()
                 else UNKNOWN
             )
             self._end(number, Status(code, unquote(call.headers.get("grpc-message", ""))), touched)
@@ -292,13 +316,11 @@ class GrpcConnection:
             call.status = status
             touched[number] = call
 
-    def lost(self, why: str, touched: dict[int, Call] | None = None) -> list[Call]:
-        """The connection is gone: end every call as UNAVAILABLE and return them."""
-        self.closed = self.closed or why
-        gone = list(self.calls.values())
-        for call in gone:
-            self._end(call.id, Status(UNAVAILABLE, why), touched if touched is not None else {})
-        return gone
+    def lost(self, why: str, touched: dict[int, Call] | None = None) -> None:
+        """The connection is gone: end every call as UNAVAILABLE, for the first reason told."""
+        self.closed = self.closed or self.going or why
+        for number in list(self.calls):
+            self._end(number, Status(UNAVAILABLE, self.closed), {} if touched is None else touched)
 
 
 def _window_update(stream: int, increment: int) -> bytes:

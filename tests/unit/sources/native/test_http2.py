@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import struct
 
 import h2.config
@@ -28,6 +27,16 @@ from igdash.sources.native.http2 import (
 
 def framed(*messages: bytes) -> bytes:
     return b"".join(struct.pack(">BI", 0, len(m)) + m for m in messages)
+
+
+def goaway(last: int, code: int, detail: bytes) -> bytes:
+    return (
+        (8 + len(detail)).to_bytes(3, "big") + struct.pack(">BBIII", 7, 0, 0, last, code) + detail
+    )
+
+
+PING = b"\0\0\x08\x06\0\0\0\0\0whatever"
+PING_ANSWER = b"\0\0\x08\x06\x01\0\0\0\0whatever"
 
 
 class Server:
@@ -176,15 +185,64 @@ def test_ends_of_other_kinds() -> None:
     assert d.status.code == UNKNOWN
 
 
-def test_goaway_ends_every_call() -> None:
+def test_goaway_ends_the_calls_it_does_not_name_and_keeps_the_others() -> None:
+    """A server that shuts down says so first, asks whether it was heard, and sends what it has."""
     server = Server()
-    calls = [server.client.call("/x", b"") for _ in range(3)]
+    early, late = server.client.call("/x", b""), server.client.call("/x", b"")
     server.exchange()
-    server.h2.close_connection(11, b"too_many_pings")
-    touched = server.exchange()
-    assert {call.id for call in touched} == {call.id for call in calls}
-    assert all("too_many_pings" in call.status.message for call in calls if call.status)
-    assert server.client.closed
+    server.respond(early)
+    server.client.feed(server.h2.data_to_send())
+    touched = server.client.feed(goaway(early.id, 0, b"Server shutdown") + PING)
+    assert touched == [late]
+    assert late.status is not None
+    assert late.status.code == UNAVAILABLE
+    assert "Server shutdown" in late.status.message
+    assert server.client.going
+    assert server.client.closed is None
+    assert PING_ANSWER in server.client.take()
+    server.h2.send_data(early.id, framed(b"last words"))
+    server.end(early, 0)
+    assert server.exchange() == [early]
+    assert early.take_messages() == [b"last words"]
+    assert early.status == Status(0)
+
+
+def test_whatever_ends_a_call_after_goaway_its_reason_is_told() -> None:
+    for ends in ("reset", "lost"):
+        server = Server()
+        call = server.client.call("/x", b"")
+        server.exchange()
+        server.client.feed(goaway(2**31 - 1, 11, b"too_many_pings"))
+        assert call.status is None
+        if ends == "reset":
+            server.h2.reset_stream(call.id, 8)
+            server.exchange()
+        else:
+            server.client.lost("the connection was closed")
+        assert call.status == Status(
+            UNAVAILABLE, "the server closed the connection (code 11 too_many_pings)"
+        )
+
+
+def test_a_fault_after_messages_keeps_them_and_ends_the_call() -> None:
+    """All in one read, as a server that is killed sends it."""
+    server = Server()
+    call = server.client.call("/x", b"")
+    server.exchange()
+    server.respond(call)
+    server.h2.send_data(call.id, framed(b"heard"))
+    wire = server.h2.data_to_send()
+    for junk in (b"\xff" * 40, PING[:5] + b"\0\0\0\7" + PING[9:], b"\0\0\4\7\0\0\0\0\0abcd"):
+        connection = Server()
+        call = connection.client.call("/x", b"")
+        connection.exchange()
+        assert connection.client.feed(wire + junk) == [call]
+        assert call.take_messages() == [b"heard"]
+        assert call.status is not None
+        assert call.status.code == UNAVAILABLE
+        assert "does not speak HTTP/2" in call.status.message
+        assert connection.client.closed == call.status.message
+        assert connection.client.feed(wire) == []
 
 
 def test_a_cancelled_call_hears_nothing_more() -> None:
@@ -207,9 +265,9 @@ def test_a_cancelled_call_hears_nothing_more() -> None:
 def test_a_lost_connection_ends_calls_as_unavailable() -> None:
     server = Server()
     call = server.client.call("/x", b"")
-    assert server.client.lost("cable cut") == [call]
+    server.client.lost("cable cut")
     assert call.status == Status(UNAVAILABLE, "cable cut")
-    assert server.client.lost("again") == []
+    server.client.lost("again")
     assert server.client.closed == "cable cut"
 
 
@@ -223,24 +281,44 @@ def test_a_lost_connection_ends_calls_as_unavailable() -> None:
     ],
 )
 def test_other_protocols_are_named(junk: bytes) -> None:
-    with pytest.raises(TransportError, match="does not speak HTTP/2"):
-        GrpcConnection("h").feed(junk)
+    connection = GrpcConnection("h")
+    call = connection.call("/x", b"")
+    assert connection.feed(junk) == [call]
+    assert "does not speak HTTP/2" in str(connection.closed)
+
+
+FRAMES = st.builds(
+    lambda kind, flags, stream, payload: (
+        len(payload).to_bytes(3, "big") + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+    ),
+    kind=st.integers(0, 10),
+    flags=st.sampled_from([0, 1, 4, 5, 8, 9, 32]),
+    stream=st.sampled_from([0, 1, 1, 1, 2, 3, 5]),
+    payload=st.binary(max_size=20) | st.sampled_from([b"\0" * 8, framed(b"x"), b"\x88"]),
+)
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=300))
-def test_junk_never_breaks_out(junk: bytes) -> None:
+@given(st.lists(FRAMES | st.binary(max_size=60), max_size=12), st.integers(1, 80))
+def test_junk_never_breaks_out_and_no_end_is_lost(junk: list[bytes], step: int) -> None:
+    """Each call that is not open any more was returned with its status, once."""
     server = Server()
-    server.client.call("/x", b"")
+    calls = [server.client.call("/x", b"") for _ in range(2)]
     server.exchange()
-    with contextlib.suppress(TransportError):
-        server.client.feed(junk)
+    ends: list[int] = []
+    wire = b"".join(junk)
+    for at in range(0, len(wire), step):
+        touched = server.client.feed(wire[at : at + step])
+        ends += [call.id for call in touched if call.status is not None]
+    if server.client.closed is not None:
+        assert server.client.calls == {}
+    assert sorted(ends) == [call.id for call in calls if call.id not in server.client.calls]
 
 
 def test_frames_larger_than_allowed_are_refused() -> None:
     server = Server()
-    with pytest.raises(TransportError, match="a frame of"):
-        server.client.feed((http2.MAX_FRAME + 1).to_bytes(3, "big") + b"\0" * 6)
+    server.client.feed((http2.MAX_FRAME + 1).to_bytes(3, "big") + b"\0" * 6)
+    assert "a frame of" in str(server.client.closed)
 
 
 def test_a_request_larger_than_the_window_is_refused_and_a_long_one_is_cut_in_frames() -> None:

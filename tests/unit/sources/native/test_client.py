@@ -1,0 +1,123 @@
+"""Calls on one connection: whoever began one hears of its end, whatever ends it, and of all before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from igdash.sources.native.client import GrpcClient, GrpcFailure
+from igdash.sources.native.http2 import UNAVAILABLE, Status
+from tests.unit.sources.native.test_http2 import PING, Server, framed, goaway
+
+
+class Pipe:
+    """Where a client's bytes go."""
+
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self.closes = 0
+
+    def write(self, data: bytes) -> None:
+        self.out += data
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def close(self) -> None:
+        self.closes += 1
+
+
+class Setup:
+    """A client with one call, and what the call heard."""
+
+    def __init__(self) -> None:
+        self.client = GrpcClient("host")
+        self.pipe = Pipe()
+        self.client.attach(self.pipe)
+        self.heard: list[bytes] = []
+        self.ends: list[Status] = []
+        self.client.stream("/x", b"", self.heard.extend, self.ends.append)
+
+    def answer(self, *messages: bytes) -> bytes:
+        """Return what a server sends on the call."""
+        server = Server()
+        call = server.client.call("/x", b"")
+        server.exchange()
+        server.respond(call)
+        server.h2.send_data(call.id, framed(*messages))
+        return server.h2.data_to_send()
+
+
+def on_a_loop(test: Callable[[Setup], None]) -> None:
+    async def work() -> None:
+        test(Setup())
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("tail", [b"", PING, b"\xff" * 40], ids=["alone", "ping", "junk"])
+def test_a_server_that_shuts_down_and_all_it_says_comes_in_one_read(tail: bytes) -> None:
+    def test(setup: Setup) -> None:
+        farewell = goaway(2**31 - 1, 0, b"Server shutdown")
+        setup.client.data_received(setup.answer(b"one") + farewell + tail)
+        assert setup.client.takes_calls is False
+        setup.client.connection_lost(None)
+        assert setup.heard == [b"one"]
+        [end] = setup.ends
+        assert end.code == UNAVAILABLE
+        assert "Server shutdown" in end.message
+        assert setup.client.lost.result() == end.message
+
+    on_a_loop(test)
+
+
+def test_a_fault_of_the_peer_ends_the_call_and_closes_the_pipe() -> None:
+    def test(setup: Setup) -> None:
+        setup.client.data_received(setup.answer(b"one", b"two") + b"\xff" * 40)
+        assert setup.heard == [b"one", b"two"]
+        assert len(setup.ends) == 1
+        assert setup.pipe.closes == 1
+        setup.client.data_received(b"more")
+        setup.client.connection_lost(None)
+        assert len(setup.ends) == 1
+
+    on_a_loop(test)
+
+
+def test_what_was_touched_when_a_callback_broke_still_ends() -> None:
+    """The transport answers an exception with the end of the connection."""
+
+    def test(setup: Setup) -> None:
+        def broken(_: list[bytes]) -> None:
+            raise LookupError
+
+        other: list[Status] = []
+        setup.client.stream("/y", b"", broken, other.append)
+        server = Server()
+        first, second = server.client.call("/x", b""), server.client.call("/y", b"")
+        server.exchange()
+        for call in (second, first):
+            server.respond(call)
+            server.h2.send_data(call.id, framed(b"z"))
+            server.end(call, 0)
+        with pytest.raises(LookupError):
+            setup.client.data_received(server.h2.data_to_send())
+        setup.client.connection_lost(LookupError("broke"))
+        assert len(setup.ends) == len(other) == 1
+
+    on_a_loop(test)
+
+
+def test_a_server_that_shuts_down_is_asked_nothing_more_and_finishes_what_it_has() -> None:
+    async def work() -> None:
+        setup = Setup()
+        setup.client.data_received(setup.answer() + goaway(2**31 - 1, 0, b"bye"))
+        with pytest.raises(GrpcFailure, match="bye"):
+            await setup.client.unary("/y", b"", timeout=1)
+        assert setup.ends == []
+        assert not setup.client.lost.done()
+
+    asyncio.run(work())
