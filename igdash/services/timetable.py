@@ -47,10 +47,15 @@ def next_after(when: When, after: int) -> int | None:
         return after + int(when.every * NS)
     zone = _zone(when.zone) or ZoneInfo("UTC")
     try:
-        found = next(CronSim(when.cron, (_EPOCH + timedelta(seconds=after // NS)).astimezone(zone)))
-    except (CronSimError, StopIteration):
-        return None
-    return int((found - _EPOCH).total_seconds()) * NS
+        # Asked in the second of two hours that are one by the clock, it names moments of the first:
+        # they are over, and to be due at once would be to run in every look until that hour ends.
+        for found in CronSim(when.cron, (_EPOCH + timedelta(seconds=after // NS)).astimezone(zone)):
+            moment = int((found - _EPOCH).total_seconds()) * NS
+            if moment > after:
+                return moment
+    except CronSimError:
+        pass
+    return None
 
 
 def next_run(schedule: Schedule) -> int | None:

@@ -22,6 +22,13 @@ def after(cron: str, zone: str, moment: str) -> str:
         ("0 2 * * *", "Europe/Berlin", "2026-01-01T00:00:00Z", "2026-01-01T01:00:00"),
         ("30 2 * * *", "Europe/Berlin", "2026-03-29T00:00:00Z", "2026-03-29T01:00:00"),  # skipped
         ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00"),  # twice
+        (
+            "30 2 * * *",
+            "Europe/Berlin",
+            "2026-10-25T01:10:00Z",
+            "2026-10-26T01:30:00",
+        ),  # again 2:10
+        ("15 1-3 * * *", "America/New_York", "2026-11-01T06:05:00Z", "2026-11-01T07:15:00"),
     ],
 )
 def test_cron_in_its_zone(cron: str, zone: str, moment: str, expected: str) -> None:
