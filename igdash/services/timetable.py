@@ -18,6 +18,7 @@ from igdash.domain.times import NS
 LEAST: Final = 10.0
 """Shortest interval in seconds: a run reads the list of sessions and makes files."""
 MOST: Final = 366 * 86_400.0
+_FIVE: Final = "five fields, e.g. 0 * * * * for every full hour"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -31,11 +32,13 @@ def problems(when: When) -> dict[str, str]:
     zone = _zone(when.zone)
     if zone is None:
         found["when.zone"] = f"{when.zone[:64]!r} is no time zone such as Europe/Berlin"
+    elif when.cron and len(when.cron.split()) == 6:  # cronsim takes the first for seconds
+        found["when.cron"] = f"Wrong number of fields; {_FIVE}"
     elif when.cron:
         try:
             next(CronSim(when.cron, datetime.now(zone)))
         except CronSimError as error:
-            found["when.cron"] = f"{error}; five fields, e.g. 0 * * * * for every full hour"
+            found["when.cron"] = f"{error}; {_FIVE}"
         except StopIteration:
             found["when.cron"] = "never comes true"
     return found

@@ -62,4 +62,5 @@ def test_what_is_no_timetable() -> None:
     assert set(problems(When())) == {"when"}
     assert set(problems(When(every=9.0))) == {"when.every"}
     assert set(problems(When(cron="nope"))) == {"when.cron"}
+    assert set(problems(When(cron="* * * * * *"))) == {"when.cron"}  # seconds: below any interval
     assert set(problems(When(cron="0 * * * *", zone=""))) == {"when.zone"}
