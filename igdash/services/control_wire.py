@@ -24,8 +24,9 @@ from igdash.domain.imports import ImportRequest
 from igdash.domain.schedules import Order
 from igdash.domain.sessions import SessionId, SessionSpec
 
-MAX_REQUEST: Final = 1024 * 1024
-"""Longest request line in bytes; a spec is far smaller."""
+MAX_REQUEST: Final = 64 * 1024 * 1024
+"""Longest request line in bytes. The end of a scheduled export tells of every session it covered,
+with some 280 bytes each, and one that cannot be told is tried for ever."""
 HEARTBEAT: Final = 1.0
 """Seconds between empty lines."""
 SILENCE: Final = 3.0

@@ -18,6 +18,17 @@ from igdash.domain import errors
 from igdash.domain.control import Advance, CollectorStats
 from igdash.domain.environments import EnvironmentStatus
 from igdash.domain.errors import AlreadyRunning, CollectorUnavailable, IgdashError
+from igdash.domain.schedules import (
+    Deed,
+    Order,
+    Run,
+    RunFile,
+    RunRange,
+    Schedule,
+    ScheduleSpec,
+    What,
+    When,
+)
 from igdash.domain.sessions import Session, SessionId, SessionSpec, SessionState
 from igdash.services import control_server, control_wire
 from igdash.services.control_client import ControlClient
@@ -51,6 +62,11 @@ class FakeCollector:
 
     def delete_session(self, session: SessionId) -> None:
         pass
+
+    def schedule(self, order: Order) -> Schedule:
+        self.order = order
+        spec = ScheduleSpec(name="all", what=What(), when=When(every=60.0))
+        return Schedule(id=order.schedule, spec=spec, created=1, anchor=1)
 
     def environments(self) -> Sequence[EnvironmentStatus]:
         return ()
@@ -138,7 +154,24 @@ def test_a_bad_request_is_answered_and_the_connection_lives(path: Path, text: by
         assert "ok" in ask(sock, b'{"call":"stats"}')
 
 
-def test_an_endless_request_is_cut(path: Path) -> None:
+def test_the_end_of_an_export_of_very_many_sessions_comes_through(
+    path: Path, collector: FakeCollector
+) -> None:
+    files, ranges = [], []
+    for number in range(20_000):
+        session = SessionId(f"{number:012x}")
+        name = f"trace_tcp-{session}-1-1000.jsonl"
+        files.append(RunFile(name=name, session=session, rows=1_000, bytes=1, sha256="0" * 64))
+        part = {"first": 1, "last": 1_000, "lost": 0, "total_lost": 0, "rows": 1_000}
+        ranges.append(RunRange(session=session, gadget="trace_tcp", **part))
+    run = Run(id="r", schedule="s", started=1, files=tuple(files), ranges=tuple(ranges))
+    order = Order(deed=Deed.FINISH, schedule="s", at=2, run=run)
+    assert ControlClient(path).schedule(order).id == "s"
+    assert collector.order == order
+
+
+def test_an_endless_request_is_cut(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_wire, "MAX_REQUEST", 1024 * 1024)
     with raw(path) as sock:
         answer = ask(sock, b"x" * (control_wire.MAX_REQUEST + 10))
         assert "at most" in str(answer)
