@@ -26,6 +26,8 @@ from igdash.services.render import event_lines, text_lines
 T = TypeVar("T")
 _BLOCK: Final = 1024 * 1024
 _LEVEL: Final = 6
+_CELL: Final = 2**31 - 1
+"""Longest cell of a CSV file that is read back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +195,7 @@ def _zstd_rows(path: Path) -> int:
 
 
 def _csv_rows(path: Path) -> int:
+    csv.field_size_limit(_CELL)  # of this process; 128 KiB otherwise, and a cell may hold an event
     with path.open(encoding="utf-8", newline="") as file:
         return sum(1 for _ in csv.reader(file)) - 1
 

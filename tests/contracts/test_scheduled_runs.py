@@ -177,6 +177,13 @@ def test_every_format_has_all_rows_and_is_read_back(rig: Rig, format: ExportForm
         assert [json.loads(line)["seq"] for line in data.splitlines()] == list(range(1, 1_235))
 
 
+def test_a_very_long_value_is_read_back_too(rig: Rig) -> None:
+    rig.make(format=ExportFormat.CSV)
+    rig.store.add(rig.session(), event(f'{{"proc":{{"comm":"{"x" * 140_000}"}}}}'))
+    run = rig.run()
+    assert (run.state, run.reason, run.rows) == (RunState.DONE, "", 1)
+
+
 def test_a_filter_picks_rows_and_a_gadget_without_the_field_has_none(rig: Rig) -> None:
     rig.make(What(filter='proc.comm = "c1"'))
     one = rig.session()
