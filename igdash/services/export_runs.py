@@ -123,7 +123,16 @@ class Runner:
             ended = replace(run, state=RunState.FAILED, ended=now_ns(), reason=str(error))
             self._finish(schedule, ended)
             return
-        found = place.manifest(run.id)
+        try:
+            found = place.manifest(run.id)
+        except (OSError, ExportFailed) as error:
+            destination = schedule.spec.destination or schedule.id
+            if run.place.rpartition("/")[0] == destination.rstrip("/"):
+                raise  # nothing could be put there now either: the schedule waits, and is exact
+            reason = f"whether it was complete cannot be told: {_reason(error)}"
+            ended = replace(run, state=RunState.FAILED, ended=now_ns(), reason=reason)
+            self._finish(schedule, ended, at_once=True)
+            return
         if found is not None:
             told = msgspec.json.decode(found, type=Manifest)
             ended = _ended(run, told.files, told.sessions)

@@ -382,6 +382,33 @@ def test_a_run_cut_short_after_its_place_is_done_and_nothing_comes_twice(rig: Ri
     assert [run.rows for run in rig.reader.runs("s1").runs] == [5, 10]
 
 
+def test_a_run_cut_short_at_a_place_that_is_away_holds_up_no_other_place(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.make()
+    one = rig.session()
+    rig.add(one, 10)
+    with monkeypatch.context() as patched:
+        patched.setattr(export_runs.export_files, "write_whole", killed)
+        with pytest.raises(Killed):
+            rig.run()
+    real = export_places._Folder.manifest
+
+    def away(place: Any, run: str) -> bytes | None:
+        if place._name == "d":
+            raise OSError(5, "Input/output error")
+        return real(place, run)
+
+    monkeypatch.setattr(export_places._Folder, "manifest", away)
+    with pytest.raises(OSError, match="Input/output"):
+        rig.run()  # whether it was done is known once the place is there again
+    assert rig.reader.runs("s1").runs[0].state is RunState.RUNNING
+    rig.change(destination="e")
+    assert rig.run().rows == 10
+    cut = rig.reader.runs("s1").runs[1]
+    assert (cut.state, "Input/output error" in cut.reason) == (RunState.FAILED, True)
+
+
 def test_a_stop_breaks_a_run_off_and_leaves_nothing(rig: Rig) -> None:
     rig.make()
     rig.add(rig.session(), 10)
