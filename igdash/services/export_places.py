@@ -205,9 +205,12 @@ class _Bucket:
     def manifest(self, run: str) -> bytes | None:
         with _told_by(self._url):
             try:
-                return bytes(self._obstore.get(self._store, f"{run}/{MANIFEST}").bytes())
+                found = bytes(self._obstore.get(self._store, f"{run}/{MANIFEST}").bytes())
             except FileNotFoundError:
                 return None
+        # Left here when the process was killed right behind it: nobody else would remove it.
+        shutil.rmtree(self._scratch / run, ignore_errors=True)
+        return found
 
     def discard(self, run: str) -> None:
         shutil.rmtree(self._scratch / run, ignore_errors=True)

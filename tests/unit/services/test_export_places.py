@@ -43,6 +43,19 @@ def written(place: Place, run: str, data: bytes = b"{}\n") -> Path:
     return folder
 
 
+def test_what_is_in_its_place_takes_no_room_here(
+    bucket: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed behind the manifest, before the copy on this disk was removed."""
+    folder = written(bucket, "r1")
+    with monkeypatch.context() as patched:
+        patched.setattr(export_places.shutil, "rmtree", lambda *_, **__: None)
+        bucket.publish("r1", ["a.jsonl"])
+    assert folder.exists()
+    assert bucket.manifest("r1") == b"{}"
+    assert not folder.exists()
+
+
 def test_published_found_and_removed(bucket: Place, s3: FakeS3) -> None:
     folder = written(bucket, "r1")
     written(bucket, "r10")
