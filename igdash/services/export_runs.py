@@ -120,7 +120,7 @@ class Runner:
         try:
             place = self._place_of(run)
         except ExportFailed as error:  # its destination is not allowed any more
-            ended = replace(run, state=RunState.FAILED, ended=now_ns(), reason=str(error))
+            ended = replace(run, state=RunState.FAILED, ended=_now(run), reason=str(error))
             self._finish(schedule, ended)
             return
         try:
@@ -130,7 +130,7 @@ class Runner:
             if run.place.rpartition("/")[0] == destination.rstrip("/"):
                 raise  # nothing could be put there now either: the schedule waits, and is exact
             reason = f"whether it was complete cannot be told: {_reason(error)}"
-            ended = replace(run, state=RunState.FAILED, ended=now_ns(), reason=reason)
+            ended = replace(run, state=RunState.FAILED, ended=_now(run), reason=reason)
             self._finish(schedule, ended, at_once=True)
             return
         if found is not None:
@@ -141,13 +141,16 @@ class Runner:
             if self._discarded(run):
                 run = replace(run, place="")
             reason = "igdash ended in the middle of it; nothing of it was kept"
-            ended = replace(run, state=RunState.FAILED, ended=now_ns(), reason=reason)
+            ended = replace(run, state=RunState.FAILED, ended=_now(run), reason=reason)
         self._finish(schedule, ended, at_once=True)
 
     def run(self, schedule: Schedule) -> Run:
         """Run it now; return how that ended. Raises `StoreError`, `Stopped`."""
         now = now_ns()
-        run = Run(id=_run_id(now), schedule=schedule.id, started=now)
+        # Runs are kept and removed in the order of their starts, also when the clock was set back.
+        before = self.schedules.runs(schedule.id, limit=1).runs
+        started = max([now, *(one.started + 1 for one in before)])
+        run = Run(id=_run_id(now), schedule=schedule.id, started=started)
         anchor = new_anchor(schedule, now)
         place: Place | None = None
         try:
@@ -182,7 +185,7 @@ class Runner:
             run = replace(run, place="")
         reason = _reason(error)
         log.warning("export %r failed: %s", schedule.spec.name, reason)
-        ended = replace(run, state=RunState.FAILED, ended=now_ns(), reason=reason)
+        ended = replace(run, state=RunState.FAILED, ended=_now(run), reason=reason)
         self._finish(schedule, ended, at_once=isinstance(error, Stopped))
         return ended
 
@@ -406,6 +409,10 @@ def _meets(session: Session, what: What) -> bool:
 # ---------------------------------------------------------------- small things
 
 
+def _now(run: Run) -> int:
+    return max(now_ns(), run.started)
+
+
 def _run_id(now: int) -> str:
     moment = datetime.fromtimestamp(now // NS, UTC)
     return f"{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
@@ -430,7 +437,7 @@ def _ended(run: Run, files: Sequence[RunFile], ranges: Sequence[RunRange]) -> Ru
     return replace(
         run,
         state=RunState.DONE,
-        ended=now_ns(),
+        ended=_now(run),
         rows=sum(file.rows for file in files),
         bytes=sum(file.bytes for file in files),
         lost=sum(one.lost for one in ranges),

@@ -453,6 +453,22 @@ def test_fewer_may_be_kept_from_now_on(rig: Rig, monkeypatch: pytest.MonkeyPatch
     assert rig.names() == [newest.place.removeprefix("d/")]
 
 
+def test_the_newest_runs_are_kept_though_the_clock_was_set_back(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.make(keep=2)
+    one = rig.session()
+    places = []
+    for hours in (0, 0, 3, 2, 5):
+        monkeypatch.setattr(export_runs, "now_ns", lambda back=hours: now_ns() - back * 3600 * NS)
+        rig.add(one, 1)
+        places.append(rig.run().place.removeprefix("d/"))
+    assert rig.names() == sorted(places[3:])
+    runs = rig.reader.runs("s1").runs
+    assert [run.place.removeprefix("d/") for run in runs] == places[::-1]
+    assert all(run.ended is not None and run.ended >= run.started for run in runs)
+
+
 def test_what_a_failed_run_could_not_take_along_is_removed_later(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
