@@ -13,11 +13,13 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from igdash.domain.schedules import Schedule, When
-from igdash.domain.times import NS
+from igdash.domain.times import NS, now_ns
 
 LEAST: Final = 10.0
 """Shortest interval in seconds: a run reads the list of sessions and makes files."""
 MOST: Final = 366 * 86_400.0
+AHEAD: Final = 60 * NS
+"""How far (ns) clocks of machines differ; an anchor further ahead is of a clock that was set back."""
 _FIVE: Final = "five fields, e.g. 0 * * * * for every full hour"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -65,7 +67,9 @@ def next_run(schedule: Schedule) -> int | None:
     """Return when (ns) a schedule runs next, in the past when it is due; None: never by itself."""
     moments = [schedule.asked]
     if not schedule.spec.paused:
-        moments += [schedule.retry, next_after(schedule.spec.when, schedule.anchor)]
+        ahead = schedule.anchor > (now := now_ns()) + AHEAD
+        regular = now if ahead else next_after(schedule.spec.when, schedule.anchor)
+        moments += [schedule.retry, regular]
     return min((one for one in moments if one is not None), default=None)
 
 
@@ -75,6 +79,8 @@ def new_anchor(schedule: Schedule, now: int) -> int | None:
     All moments that were missed are over with it: they are caught up by one run.
     """
     when = schedule.spec.when
+    if schedule.anchor > now + AHEAD:
+        return now
     due = next_after(when, schedule.anchor)
     if schedule.spec.paused or due is None or due > now:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from igdash.domain.schedules import Schedule, ScheduleSpec, What, When
-from igdash.domain.times import NS, format_ns, parse_time
+from igdash.domain.times import NS, format_ns, now_ns, parse_time
 from igdash.services.timetable import new_anchor, next_after, next_run, problems
 
 
@@ -47,6 +47,20 @@ def test_what_was_missed_is_over_with_one_run() -> None:
     assert new_anchor(every, 605 * NS) == 600 * NS
     hourly = schedule(When(cron="0 * * * *"), 0)
     assert new_anchor(hourly, 9000 * NS) == 9000 * NS
+
+
+@pytest.mark.parametrize("when", [When(every=60.0), When(cron="0 * * * *")])
+def test_a_clock_set_back_holds_up_no_schedule(when: When) -> None:
+    now = now_ns()
+    ahead = schedule(when, now + 86_400 * NS)
+    due = next_run(ahead)
+    assert due is not None
+    assert due <= now_ns()
+    assert new_anchor(ahead, now) == now
+    assert next_run(schedule(when, now + 86_400 * NS, paused=True)) is None
+    other_machine = next_run(schedule(when, now + 5 * NS))
+    assert other_machine is not None
+    assert other_machine > now_ns()
 
 
 def test_the_next_run_is_the_first_reason_there_is() -> None:
