@@ -14,7 +14,15 @@ from igdash.domain.errors import InvalidQuery
 from igdash.domain.events import Event, LogLevel
 from igdash.domain.gadgets import DataSource, Field
 from igdash.domain.ports import Catalogue, EventReader, RecordReader, SessionReader
-from igdash.domain.queries import Bucket, EventRange, QueryPage, SplitBucket, SplitHistogram, Top
+from igdash.domain.queries import (
+    Bucket,
+    EventRange,
+    QueryPage,
+    Scope,
+    SplitBucket,
+    SplitHistogram,
+    Top,
+)
 from igdash.domain.sessions import Session, SessionId
 from igdash.domain.times import now_ns
 from igdash.services import report_html
@@ -77,7 +85,8 @@ class Reports:
         losses, lost = self.records.losses(known.id, limit=MOST_LOSSES)
         logs = self.records.logs(known.id, limit=1_000)
         bad = (LogLevel.WARNING, LogLevel.ERROR)
-        events = self._events(known, wanted, gone)
+        bars, bars_scope = self._bars(known, wanted, gone)
+        events, events_scope = self._events(known, wanted, gone)
         shown = {event.seq for event in events}
         return Report(
             made=now_ns(),
@@ -85,13 +94,15 @@ class Reports:
             session=known,
             wanted=wanted,
             coverage=self.sessions.coverage(known.id),
-            bars=self._bars(known, wanted, gone),
+            bars=bars,
+            bars_scope=bars_scope,
             tops=[self._top(known, wanted, path, gone) for path in main_fields(schema)],
             losses=losses,
             lost=lost,
             warnings=[line for line in logs if line.level in bad][-MOST_LOGS:],
             columns=_columns(schema),
             events=events,
+            events_scope=events_scope,
             missing=[seq for seq in wanted.seqs if seq not in shown],
         )
 
@@ -99,11 +110,13 @@ class Reports:
         named = {gadget.name: gadget.title for gadget in self.catalogue.all()}
         return named.get(known.spec.gadget, known.spec.gadget)
 
-    def _bars(self, known: Session, wanted: Wanted, gone: IsGone) -> Sequence[Bucket | SplitBucket]:
+    def _bars(
+        self, known: Session, wanted: Wanted, gone: IsGone
+    ) -> tuple[Sequence[Bucket | SplitBucket], Scope | None]:
         if not wanted.filter.strip():
             return self.events.histogram(
                 known.id, start=wanted.start, end=wanted.end, buckets=BUCKETS
-            )
+            ), None
         ask = AskHistogram(
             session=known.id,
             filter=wanted.filter,
@@ -112,7 +125,8 @@ class Reports:
             buckets=BUCKETS,
             seconds=SECONDS,
         )
-        return cast("SplitHistogram", self.queries.answer(ask, gone)).buckets
+        found = cast("SplitHistogram", self.queries.answer(ask, gone))
+        return found.buckets, found.scope
 
     def _top(self, known: Session, wanted: Wanted, path: str, gone: IsGone) -> Top:
         ask = AskTop(
@@ -126,9 +140,11 @@ class Reports:
         )
         return cast("Top", self.queries.answer(ask, gone))
 
-    def _events(self, known: Session, wanted: Wanted, gone: IsGone) -> Sequence[Event]:
+    def _events(
+        self, known: Session, wanted: Wanted, gone: IsGone
+    ) -> tuple[Sequence[Event], Scope | None]:
         if wanted.seqs:
-            return self._chosen(known.id, wanted.seqs)
+            return self._chosen(known.id, wanted.seqs), None
         ask = AskPage(
             session=known.id,
             filter=wanted.filter,
@@ -138,7 +154,8 @@ class Reports:
             limit=NEWEST,
             seconds=SECONDS,
         )
-        return cast("QueryPage", self.queries.answer(ask, gone)).events
+        found = cast("QueryPage", self.queries.answer(ask, gone))
+        return found.events, found.scope
 
     def _chosen(self, session: SessionId, seqs: Sequence[int]) -> Sequence[Event]:
         found = []

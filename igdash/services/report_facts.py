@@ -9,7 +9,7 @@ from igdash.domain.events import Event, LogLine
 from igdash.domain.gadgets import Field
 from igdash.domain.losses import Loss
 from igdash.domain.nodes import NodeStatus
-from igdash.domain.queries import Bucket, SplitBucket, Top
+from igdash.domain.queries import Bucket, Scope, SplitBucket, Top
 from igdash.domain.sessions import Session
 
 
@@ -25,7 +25,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All that the page shows. `matching` is None without filter and range: then all events are."""
+    """All that the page shows. The scopes say where bars and events were looked for; None = in all."""
 
     made: int
     title: str
@@ -40,3 +40,5 @@ class Report:
     columns: Sequence[Field]
     events: Sequence[Event]
     missing: Sequence[int] = field(default_factory=tuple)
+    bars_scope: Scope | None = None
+    events_scope: Scope | None = None

@@ -42,7 +42,7 @@ def page(report: Report) -> str:
         [
             _head(report, heading),
             _figures(report),
-            _histogram(report.bars),
+            _histogram(report.bars, report.bars_scope),
             _facts(session),
             _tops(report.tops),
             _losses(report),
@@ -105,7 +105,8 @@ def _figures(report: Report) -> str:
     shown = sum(bar.events for bar in report.bars)
     figures = [("Events stored", f"{session.events:,}", "")]
     if narrowed:
-        figures.append(("Of these shown here", f"{shown:,}", ""))
+        exact = report.bars_scope is None or report.bars_scope.complete
+        figures.append(("Of these shown here", f"{shown:,}" if exact else f"≥ {shown:,}", ""))
     figures += [
         ("Lost", _lost(report), "warn" if session.lost or report.losses else ""),
         ("Unreadable lines", f"{session.malformed:,}", "warn" if session.malformed else ""),
@@ -130,7 +131,7 @@ def _duration(session: Session, made: int) -> str:
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
 
 
-def _histogram(bars: Sequence[Bucket | SplitBucket]) -> str:
+def _histogram(bars: Sequence[Bucket | SplitBucket], scope: Scope | None) -> str:
     if not bars:
         return ""
     most = max((bar.events for bar in bars), default=0)
@@ -158,12 +159,13 @@ def _histogram(bars: Sequence[Bucket | SplitBucket]) -> str:
     legend = f'<p class="legend">At most {most:,} events a bar'
     legend += ', <i class="lost"></i> below: lost events' if lost else ""
     each = (bars[0].end - bars[0].start) / NS
+    partial = f", {_scope(scope)}" if scope and not scope.complete else ""
     return (
         f"<section><h2>Events over time</h2>"
         f'<svg viewBox="0 0 {WIDTH} {tall}" role="img" preserveAspectRatio="none" '
         f'aria-label="Histogram of events, at most {most:,} a bar">{"".join(shapes)}</svg>'
         f'<p class="axis"><span>{_time(bars[0].start)}</span><span>{_time(bars[-1].end)}</span></p>'
-        f"{legend}; a bar is {each:,.3g} s.</p></section>"
+        f"{legend}; a bar is {each:,.3g} s{partial}.</p></section>"
     )
 
 
@@ -300,8 +302,13 @@ def _events(report: Report) -> str:
     chosen = bool(report.wanted.seqs)
     count = len(report.events)
     title = "Chosen events" if chosen else f"Newest {count:,} events"
+    scope = report.events_scope
+    looked = ""
+    if scope and not scope.complete:
+        looked = f"<p>Looked for in {scope.examined:,} of {scope.total:,} events.</p>"
     if not count:
-        return f"<section><h2>{title if chosen else 'Events'}</h2><p>There are none.</p></section>"
+        none = looked or "<p>There are none.</p>"
+        return f"<section><h2>{title if chosen else 'Events'}</h2>{none}</section>"
     names = [one.name for one in report.columns]
     head = "".join(f"<th>{text(name, 100)}</th>" for name in ("seq", "time", "node", *names))
     rows = "".join(_event(event, names) for event in report.events)  # each a tbody of its own
@@ -310,7 +317,7 @@ def _events(report: Report) -> str:
         listed = ", ".join(map(str, report.missing[:20]))
         missing = f"<p>Not in this session: {text(listed)}</p>"
     return (
-        f'<section class="events"><h2>{title}</h2>{missing}<div class="wide"><table>'
+        f'<section class="events"><h2>{title}</h2>{looked}{missing}<div class="wide"><table>'
         f"<thead><tr>{head}</tr></thead>{rows}</table></div></section>"
     )
 

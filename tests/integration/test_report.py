@@ -166,6 +166,20 @@ def test_chosen_events_filters_and_ranges(rig: ImportRig) -> None:
         report(rig, session.id, filter="nonsense = 1")
 
 
+def test_what_was_looked_for_in_a_part_only_says_so(
+    rig: ImportRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("igdash.services.report.SECONDS", 1e-7)
+    data = (RECORDINGS / "trace_tcp" / "events.jsonl").read_bytes() * 4
+    session = rig.import_one(data, gadget="trace_tcp")
+    page = report(rig, session.id, filter="dst.port > 1")
+    [part] = re.findall(r"<b>≥ ([\d,]+)</b><span>Of these shown here", page)
+    assert f" s, counted in {part} of {session.events:,} events." in page
+    page = report(rig, session.id, filter="dst.port > 1 and proc.comm = zzz")
+    assert "There are none" not in page
+    assert f" of {session.events:,} events.</p></section>" in page
+
+
 @pytest.fixture
 def side(tmp_path: Path) -> Iterator[Web]:
     with web(f"sqlite:///{tmp_path}/store.db") as made:
