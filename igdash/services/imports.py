@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ PAUSE: Final = 0.01
 MOST: Final = 4
 """Imports at once."""
 REMEMBERED: Final = 50
+QUIET: Final = 60.0
+"""Seconds after which an upload that has not grown is none any more."""
 FOLDER: Final = "imports"
 """Below the state folder: where files lie that somebody uploads."""
 
@@ -124,10 +127,14 @@ class Imports:
     # ------------------------------------------------------------ from outside
 
     def tidy(self) -> None:
-        """Remove uploads that a former collector did not come to the end of."""
+        """Remove uploads that a former collector did not come to the end of.
+
+        Others go on while the collector is started again: what somebody still writes to stays.
+        """
         for left in self._folder.glob("*"):
             with suppress(OSError):
-                left.unlink()
+                if time.time() - left.stat().st_mtime > QUIET:
+                    left.unlink()
 
     def statuses(self) -> Sequence[ImportStatus]:
         """Return the newest imports, those under way included, newest first."""

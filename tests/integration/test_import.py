@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,8 +18,10 @@ from hypothesis import strategies as st
 
 from igdash.domain.errors import InvalidSpec
 from igdash.domain.imports import ImportRequest, ImportState
+from igdash.domain.ports import Control
 from igdash.domain.sessions import SessionState
 from igdash.domain.times import format_ns
+from igdash.services.uploads import Uploads
 from tests.support.collecting import wait_until
 from tests.support.importing import ImportRig, desktop_file
 
@@ -315,6 +319,7 @@ def test_an_import_that_a_restart_broke_is_interrupted_and_can_be_deleted(rig: I
     left = rig.folder / "state" / "imports" / "left"
     left.parent.mkdir(exist_ok=True)
     left.write_bytes(b"x")
+    os.utime(left, (0, 0))
     wait_until(lambda: rig.session(session).events > 0)
     rig.collector.stop(5)
     rig.collector = rig.make()
@@ -471,3 +476,31 @@ def test_a_damaged_database_ends_the_import_not_igdash(rig: ImportRig) -> None:
     except InvalidSpec:
         return
     assert rig.done(begun.id).state in (ImportState.FAILED, ImportState.DONE)
+
+
+def test_an_upload_under_way_outlives_a_restart_of_the_collector(rig: ImportRig) -> None:
+    folder = rig.folder / "state" / "imports"
+    uploads = Uploads(control=cast("Control", Restarted(rig)), folder=folder)
+
+    def blocks() -> Iterator[bytes]:
+        yield b'{"a":1}\n'
+        rig.collector.stop(5)
+        rig.collector = rig.make()
+        rig.collector.start()
+        yield b'{"a":2}\n'
+
+    status = uploads.take(blocks(), ImportRequest(path="", file="x", gadget="unknown"))
+    assert rig.session(rig.done(status.id).sessions[0]).events == 2
+
+
+class Restarted:
+    """Calls the collector that there is now."""
+
+    def __init__(self, rig: ImportRig) -> None:
+        self.rig = rig
+
+    def imports(self) -> object:
+        return self.rig.collector.imports()
+
+    def import_file(self, request: ImportRequest) -> object:
+        return self.rig.collector.import_file(request)
