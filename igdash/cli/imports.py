@@ -15,7 +15,7 @@ from igdash.cli.context import settings_of
 from igdash.cli.main import FAILED, OK, complain
 from igdash.cli.output import show, size
 from igdash.cli.shapes import SESSION
-from igdash.domain.errors import IgdashError, InvalidSpec, WrongState
+from igdash.domain.errors import CollectorUnavailable, IgdashError, InvalidSpec, WrongState
 from igdash.domain.imports import ImportRequest, ImportState, ImportStatus
 from igdash.domain.ports import Control
 from igdash.domain.sessions import Session
@@ -37,7 +37,7 @@ def import_files(args: argparse.Namespace) -> int:
     for file in args.files:
         try:
             status = _wait(control, _begin(control, settings, file, args))
-            found += _stored(settings, status)
+            found += _stored(control, settings, status)
         except InvalidSpec as error:
             code = complain(f"{file}: {_reason(error)}", FAILED)
             continue
@@ -91,7 +91,7 @@ def _wait(control: Control, status: ImportStatus) -> ImportStatus:
                 shown = True
                 print(f"\r{_progress(status)}\033[K", end="", file=sys.stderr, flush=True)
             pause.wait(LOOK)
-            status = next(one for one in control.imports() if one.id == status.id)
+            status = _again(control, status)
     except KeyboardInterrupt:
         _stop(control, status)
         raise
@@ -100,6 +100,16 @@ def _wait(control: Control, status: ImportStatus) -> ImportStatus:
             print("\r\033[K", end="", file=sys.stderr)
     print(f"{visible(status.file)}: {_progress(status)}", file=sys.stderr, flush=True)
     return status
+
+
+def _again(control: Control, status: ImportStatus) -> ImportStatus:
+    for one in control.imports():
+        if one.id == status.id:
+            return one
+    raise CollectorUnavailable(
+        f"the collector was started again during the import; what was read of {status.file} is in"
+        f" session {', '.join(status.sessions)}"
+    )
 
 
 def _progress(status: ImportStatus) -> str:
@@ -120,13 +130,17 @@ def _stop(control: Control, status: ImportStatus) -> None:
             complain(error, FAILED)
 
 
-def _stored(settings: Settings, status: ImportStatus) -> list[Session]:
-    """Return the sessions once their ends are stored, behind the last of their events."""
+def _stored(control: Control, settings: Settings, status: ImportStatus) -> list[Session]:
+    """Return the sessions once their ends are stored, behind the last of their events.
+
+    Raises `CollectorUnavailable`: nobody is left who would store them.
+    """
     reader = open_history(settings)
     pause = threading.Event()
     try:
         found = [reader.sessions.get(session) for session in status.sessions]
         while not all(session.state.ended for session in found):
+            control.imports()
             pause.wait(LOOK / 5)
             found = [reader.sessions.get(session) for session in status.sessions]
         return found
