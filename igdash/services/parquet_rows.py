@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, Final
@@ -21,6 +22,8 @@ from igdash.domain.gadgets import DataSource, Field
 
 GROUP: Final = 20_000
 """Rows per row group."""
+_DIGITS: Final = 4_000
+"""Python turns no text of more than 4,300 digits into an integer."""
 _INTEGERS: Final = {
     f"{sign}{bits}": (
         f"{sign.lower()}{bits}",
@@ -64,11 +67,15 @@ class _Column:
             case "integer":
                 return type(value) is int and self.low <= value <= self.high, value
             case "number":
-                number = type(value) in (int, float)
-                return number, float(value) if number else None
+                return _is_float(value), value
             case "boolean":
                 return type(value) is bool, value
         return True, _json(value)
+
+
+def _is_float(value: Any) -> bool:
+    """Whether a float says exactly the same; beyond 2**53 not every integer has one."""
+    return type(value) is float or (type(value) is int and abs(value) <= 2**53)
 
 
 class ParquetTable:
@@ -214,7 +221,16 @@ def _decode(data: str) -> Any:
     try:
         return msgspec.json.decode(data)
     except msgspec.DecodeError:  # half of a surrogate pair, a number beyond all floats
-        return _clean(json.loads(data))
+        return _clean(json.loads(data, parse_int=_integer, parse_float=_number))
+
+
+def _integer(text: str) -> int | str:
+    return int(text) if len(text) <= _DIGITS else text
+
+
+def _number(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text  # no infinity came: its text says what did
 
 
 def _clean(value: Any) -> Any:
