@@ -21,7 +21,9 @@ from igdash.domain.events import Event
 from igdash.domain.gadgets import DataSource, Field
 
 GROUP: Final = 20_000
-"""Rows per row group."""
+"""Most rows per row group."""
+GROUP_TEXT: Final = 32 * 1024 * 1024
+"""So many characters of events end a group as well: taken apart, they need many times as much."""
 _DIGITS: Final = 4_000
 """Python turns no text of more than 4,300 digits into an integer."""
 _INTEGERS: Final = {
@@ -180,12 +182,14 @@ def _written(table: ParquetTable, blocks: Iterable[Sequence[Event]]) -> Iterator
     pipe = _Pipe()
     writer = pyarrow().parquet.ParquetWriter(pipe, table.schema, compression="zstd")
     waiting: list[Event] = []
+    size = 0
     for block in blocks:
         waiting.extend(block)
-        if len(waiting) >= GROUP:
+        size += sum(len(event.data) for event in block)
+        if len(waiting) >= GROUP or size >= GROUP_TEXT:
             writer.write_batch(table.batch(waiting))
             yield len(waiting), pipe.take()
-            waiting = []
+            waiting, size = [], 0
     if waiting:
         writer.write_batch(table.batch(waiting))
     writer.close()

@@ -44,3 +44,11 @@ def test_a_number_is_exact_or_beside_its_column(text: str, column: object, other
     [row] = written(events(f'{{"a":{text}}}')).read(["a", "other"]).to_pylist()
     assert row["a"] == column
     assert row["other"] is None if other is None else json.loads(row["other"]) == {"a": other}
+
+
+def test_large_events_make_small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_rows, "GROUP_TEXT", 1_000)
+    block = events(*['{"b":"' + "x" * 300 + '"}'] * 3)
+    found = written(*[block] * 5, events('{"a":1}'))
+    assert found.metadata.num_row_groups == 3
+    assert found.metadata.num_rows == 16
