@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from gzip import BadGzipFile, GzipFile
@@ -35,6 +36,9 @@ _SQLITE: Final = b"SQLite format 3\0"
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _BOM: Final = b"\xef\xbb\xbf"
+_BEGINS_EXPORTED: Final = re.compile(
+    rb'\{"seq":\d+,"ts":"[^"\\]+","node":"(?:[^"\\]|\\.)*","source":"(?:[^"\\]|\\.)*","data":\{'
+)
 _OTHERS: Final = (
     (b"BZh", "a bzip2 file; unpack it first (bunzip2)"),
     (b"\xfd7zXZ\0", "an xz file; unpack it first (unxz)"),
@@ -229,7 +233,9 @@ def _format(front: bytes) -> ImportFormat:
         except msgspec.ValidationError:
             return ImportFormat.CAPTURE
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue
+            # The end of a line longer than the piece is not here yet.
+            if not _BEGINS_EXPORTED.match(line):
+                continue
         return ImportFormat.EVENTS
     if not lines or lines[0].lstrip()[:1] in (b"{", b"["):
         return ImportFormat.CAPTURE

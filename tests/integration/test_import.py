@@ -145,6 +145,12 @@ def test_events_keep_node_source_and_times_without_their_own(rig: ImportRig) -> 
     assert rig.export(session.id) == text
 
 
+def test_an_export_that_begins_with_a_very_long_event_is_one_too(rig: ImportRig) -> None:
+    data = b'{"a":"%s"}\n{"a":1}\n' % (b"x" * 300_000)
+    exported = rig.export(rig.import_one(data, gadget="unknown").id)
+    assert rig.export(rig.import_one(exported, gadget="unknown").id) == exported
+
+
 def test_a_part_of_an_export_is_numbered_anew(rig: ImportRig) -> None:
     session = rig.import_one(RECORDINGS / "trace_exec" / "events.jsonl")
     part = b"".join(rig.export(session.id).splitlines(keepends=True)[10:20])
