@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +18,9 @@ OK, FAILED, USAGE = 0, 1, 2
 
 def run(argv: Sequence[str]) -> int:
     """Run the command and return its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that has no letter for a pod's name shows its number, and all that follows.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if any("\ud800" <= char <= "\udfff" for word in argv for char in word):
         return complain("the command line holds bytes that are not UTF-8", USAGE)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -53,6 +54,18 @@ def test_sessions_as_a_table_and_in_every_format(igdash):
     assert [json.loads(line) for line in lines] == document["sessions"]
     names = igdash("sessions", "-o", "name")[1].split()
     assert names == [session["id"] for session in document["sessions"]]
+
+
+def test_a_terminal_without_the_letters_shows_all_the_same(igdash, ids, monkeypatch):
+    out = io.BytesIO()
+    with io.TextIOWrapper(out, encoding="iso-8859-1") as stream:
+        monkeypatch.setattr("sys.stdout", stream)
+        assert run(["events", ids[0], "--limit", "20"]) == 0
+        assert run(["sql", "SELECT '日本' AS x"]) == 0
+        text = out.getvalue()
+    assert text.count(b"\n") == 23
+    assert b"\\u2026" in text  # what marks a cut value
+    assert text.endswith(b"\\u65e5\\u672c\n")
 
 
 def test_sessions_are_filtered_sorted_and_limited(igdash):
