@@ -196,7 +196,8 @@ class _Worker:
     """One process, used by one thread at a time."""
 
     def __init__(self, program: WorkerProgram, limits: PoolLimits) -> None:
-        """Start it; it begins while we go on."""
+        """Start it; it begins while we go on, also when nobody asks it for long: its time to begin
+        counts from here."""
         self._limits = limits
         self._numbers = itertools.count(1)
         ours, theirs = socket.socketpair()
@@ -212,7 +213,8 @@ class _Worker:
         self._begun = False
         self.usable = True
         self._born = time.monotonic()
-        self._hello = program.hello
+        with contextlib.suppress(Gone):  # the first who asks is told
+            self._frames.send(next(self._numbers), program.hello, timeout=limits.grace)
 
     @property
     def pid(self) -> int:
@@ -258,9 +260,6 @@ class _Worker:
         """Wait until it works. One who leaves meanwhile leaves it to the next."""
         if self._begun:
             return
-        if self._hello:
-            self._say(next(self._numbers), self._hello)
-            self._hello = b""
         self._hear(1, self._born + self._limits.start, gone)
         self._begun = True
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+from pathlib import Path
 
 from igdash.services import query_worker
 
@@ -15,6 +16,8 @@ from igdash.services import query_worker
 def make(hello: bytes) -> query_worker.Answer:
     if hello == b"refuse":
         raise SystemExit(3)
+    if hello.startswith(b"/"):
+        Path(hello.decode()).touch()
 
     def answer(question: bytes, hearing: query_worker.Hearing) -> bytes:
         word = question.decode()

@@ -189,6 +189,16 @@ def test_a_worker_is_there_before_it_is_asked(pool: Pool) -> None:
     assert pool.pids() == ()
 
 
+def test_a_worker_begins_before_it_is_asked(tmp_path: Path) -> None:
+    """However late the first question comes, its time to begin was not spent waiting for that."""
+    begun = tmp_path / "begun"
+    pool = Pool(program(str(begun).encode()))
+    pool.warm()
+    wait_until(begun.exists)
+    assert ask(pool, "a") == f"a {pool.pids()[0]}"
+    pool.close()
+
+
 def test_closing_ends_everything(pool: Pool) -> None:
     with ThreadPoolExecutor(1) as threads:
         held = threads.submit(ask, pool, "obey")
