@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from igdash.domain.filters import Filter, ValueKind
 from igdash.domain.queries import UNLIMITED, Budget, EventQuery, EventRange, Where
 from igdash.domain.sessions import SessionId
 from igdash.domain.times import NS
+from igdash.store import open_reader
 from igdash.store.query.patterns import compile_pattern
 from tests.support import filters as made
 from tests.support.stores import T0, Store, event
@@ -331,6 +333,22 @@ def test_a_budget_ends_a_walk_and_the_next_page_goes_on(store: Store) -> None:
     more = queries.page(session, EventQuery(sort="i", limit=5, cursor=ranked.next), none)
     assert more.events[0].seq == ranked.events[-1].seq + 1
     assert not more.scope.complete
+
+
+def test_an_order_of_a_part_stays_one_of_a_part(store: Store) -> None:
+    """Also on the pages that another worker answers, with time enough for all of that part."""
+    session = store.create().id
+    store.add(session, *[event(f'{{"i":{i}}}', T0 + i) for i in range(3_000)])
+    first = store.reader.queries.page(session, EventQuery(sort="i", limit=5), Budget(seconds=0.0))
+    assert not first.scope.complete
+    other = open_reader(store.url)
+    query = EventQuery(sort="i", limit=5, cursor=first.next)
+    more = other.queries.page(session, query, UNLIMITED)
+    again = other.queries.page(session, replace(query, cursor=more.next), UNLIMITED)
+    other.close()
+    assert more.events[0].seq == first.events[-1].seq + 1
+    assert again.events[0].seq == more.events[-1].seq + 1
+    assert first.scope == more.scope == again.scope
 
 
 def test_what_nobody_waits_for_ends(store: Store) -> None:

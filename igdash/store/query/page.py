@@ -185,8 +185,11 @@ def walk_sorted(scan: Scan, query: EventQuery, at: Position | None) -> Sorted:
     beside = {"@seq": 0, "@time": 1}.get(query.sort, 4)
     for hits in scan.hits():
         best.add([(key_of(hit[beside], descending=descending), hit[0]) for hit in hits])
-    rows = best.rows()
-    return Sorted(rows=rows, ended=not best.dropped, scope=scan.scope(), last_seq=scan.row.last_seq)
+    rows, scope = best.rows(), scan.scope()
+    if at is not None:  # over what the first page covered, perhaps not all that was asked about
+        whole = scope.complete and at.scope.complete
+        scope = replace(scope, complete=whole, total=at.scope.total)
+    return Sorted(rows=rows, ended=not best.dropped, scope=scope, last_seq=scan.row.last_seq)
 
 
 # ---------------------------------------------------------------- cursors
