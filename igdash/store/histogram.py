@@ -53,6 +53,8 @@ class Frame:
         born = session.created if session.started is None else session.started
         low = clamp(born if start is None else start)
         high = clamp((session.stopped or now) if end is None else end)
+        if start is None and end is not None:  # what was before the session's life counts, too
+            low = min(low, high - buckets)
         high = max(high, low + buckets)  # every bar is at least 1 ns wide
         self.edges = [low + (high - low) * i // buckets for i in range(buckets + 1)]
         self._conn = conn

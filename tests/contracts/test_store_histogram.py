@@ -61,6 +61,15 @@ def test_one_bound_leaves_the_other_open(store: Store) -> None:
     assert [bar.events for bar in early] == [1, 1, 0, 0, 0]
 
 
+def test_a_range_that_ends_before_the_session_began_has_what_is_in_it(store: Store) -> None:
+    """Clocks of nodes and imported events may be long before it."""
+    session = at(store, [-500 * NS, -300 * NS, -NS, 10 * NS])
+    for end, n in ((-600 * NS, 0), (-400 * NS, 1), (-200 * NS, 2), (-NS // 2, 3), (3, 3)):
+        bars = store.reader.events.histogram(session, start=None, end=T0 + end, buckets=4)
+        assert bars[-1].end == T0 + end
+        assert sum(bar.events for bar in bars) == n
+
+
 @pytest.mark.parametrize("buckets", [7, 60, 200])
 def test_many_events_per_second_still_sum_up(sqlite_store: Store, buckets: int) -> None:
     """More than may be looked at one by one: seconds are then shared out, but none is lost."""
