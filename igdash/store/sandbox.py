@@ -76,7 +76,9 @@ class Writer:
         """Write rows, each as JSON text; return whether more may come."""
         kept = []
         for text in rows:
-            self._size -= len(text) + 1
+            self._size -= (
+                len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+            ) + 1
             if self.count >= self._rows or self._size < 0:
                 self.truncated = True
                 break

@@ -119,6 +119,17 @@ def test_limits_cut_and_say_so(side: Web) -> None:
     assert (len(body["rows"]), body["truncated"]) == (9, False)
 
 
+def test_an_answer_is_cut_by_its_bytes_not_by_its_characters(
+    side: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one of many-byte letters was three times as long as it may be, and refused for that."""
+    monkeypatch.setattr("igdash.store.sql.SQL_BYTES", 1_000)
+    for letter, rows in (("x", 9), ("漢", 3)):
+        one = f"SELECT '{letter * 100}' AS t"
+        _, body = ask(side, " UNION ALL ".join([one] * 20))
+        assert (len(body["rows"]), body["truncated"]) == (rows, True)
+
+
 def test_sessions_narrow_every_view(side: Web) -> None:
     one, other = side.session(), side.session()
     for session in (one, other):
