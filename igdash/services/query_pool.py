@@ -17,7 +17,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,9 +88,16 @@ class Pool:
         patience = max(seconds, self.limits.wait) if long else self.limits.wait
         worker = self._take(gone, patience, long=long)
         try:
-            yield from worker.ask(question, seconds + self.limits.grace, gone)
+            with contextlib.closing(
+                worker.ask(question, seconds + self.limits.grace, gone)
+            ) as answered:
+                said = next(answered)
+                while not said.final:
+                    yield said
+                    said = next(answered)
         finally:
             self._give(worker, long=long)
+        yield said  # to one who may take its time over it: nobody else waits for that
 
     def warm(self) -> None:
         """Start a worker unless there is one: it begins while the first question is being typed."""
@@ -225,7 +232,7 @@ class _Worker:
         """Whether its process runs."""
         return self._process.poll() is None
 
-    def ask(self, question: bytes, seconds: float, gone: IsGone) -> Iterator[Said]:
+    def ask(self, question: bytes, seconds: float, gone: IsGone) -> Generator[Said, None, None]:
         """Yield what it says, the answer last; closed before that, it takes the question back.
 
         Raises `QueryCancelled`, `StoreBusy`; look at `usable` after.

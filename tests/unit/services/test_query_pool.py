@@ -162,6 +162,15 @@ def test_news_come_before_the_answer_and_closing_takes_the_question_back(pool: P
     assert ask(pool, "a") == f"a {pid}"
 
 
+def test_who_is_slow_to_take_an_answer_holds_no_worker() -> None:
+    pool = Pool(program(), PoolLimits(workers=1, wait=0.0))
+    slow = [pool.ask(word, seconds=5.0, gone=never) for word in (b"a", b"b")]
+    assert [next(one).final for one in slow] == [True, True]
+    assert ask(pool, "c").startswith("c ")
+    assert [list(one) for one in slow] == [[], []]
+    pool.close()
+
+
 def test_long_questions_leave_a_worker_to_short_ones(pool: Pool) -> None:
     left = threading.Event()
     with ThreadPoolExecutor(1) as threads:
