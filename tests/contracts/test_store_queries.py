@@ -361,6 +361,20 @@ def test_what_nobody_waits_for_ends(store: Store) -> None:
         queries.page(session, EventQuery(sort="i"), gone)
 
 
+def test_a_session_deleted_meanwhile_is_no_answer_without_events(store: Store) -> None:
+    """Also where only the rollups, gone with it, say where to look."""
+    session = store.create().id
+    found = [event('{"i":1}', T0 + i, node="n" if i % 1_000 else "rare") for i in range(5_000)]
+    store.add(session, *found)
+    where = Where(filter=parse('node = "rare" and i = 1'))
+    blocks = store.reader.queries.stream(session, where, UNLIMITED)
+    store.writer.hide(session)
+    while store.writer.purge(10_000):
+        pass
+    with pytest.raises(SessionNotFound):
+        list(blocks)
+
+
 def test_progress_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("igdash.store.query.scan._PROGRESS_S", -1)
     session = store.create().id

@@ -119,7 +119,7 @@ class Scan:
 
     def _finer(self, span: Span) -> Sequence[Span]:
         with translated(READING), self._engine.connect() as conn:
-            return by_second(conn, self.row.id, self._included, span)
+            return by_second(conn, self._still_there(conn), self._included, span)
 
     @property
     def _share(self) -> float:
