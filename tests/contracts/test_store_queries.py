@@ -375,6 +375,14 @@ def test_a_session_deleted_meanwhile_is_no_answer_without_events(store: Store) -
         list(blocks)
 
 
+def test_a_whole_number_beyond_floats_leaves_a_field_its_figures(store: Store) -> None:
+    session = store.create().id
+    store.add(session, *[event(f'{{"i":{i}}}') for i in ("1" + "0" * 400, "0.5", "2")])
+    found = store.reader.queries.stats(session, "i", Where(), UNLIMITED)
+    assert (found.numbers, found.mean) == (3, None)
+    assert [value for at, value in found.quantiles if at in (0, 0.5, 1)] == [0.5, 2, 10**400]
+
+
 def test_progress_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("igdash.store.query.scan._PROGRESS_S", -1)
     session = store.create().id

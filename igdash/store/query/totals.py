@@ -187,7 +187,8 @@ class _Sample:
     def __init__(self) -> None:
         self._numbers: list[int | float] = []
         self._random = random.Random(1)
-        self._sum: int | float = 0
+        self._whole = 0
+        self._parts = 0.0  # apart: JSON has whole numbers that no float can hold
         self.count = 0
         self._least: int | float | None = None
         self._most: int | float | None = None
@@ -201,7 +202,8 @@ class _Sample:
         ]
         if not numbers:
             return
-        self._sum += sum(numbers)
+        self._whole += sum(one for one in numbers if one.__class__ is int)
+        self._parts += sum(one for one in numbers if one.__class__ is float)
         least, most = min(numbers), max(numbers)
         self._least = least if self._least is None else min(self._least, least)
         self._most = most if self._most is None else max(self._most, most)
@@ -225,7 +227,8 @@ class _Sample:
     def mean(self) -> float | None:
         """Return the mean, None when it has no number."""
         try:
-            mean = self._sum / self.count
+            total = self._whole + self._parts if self._parts else self._whole
+            mean = total / self.count
         except (ZeroDivisionError, OverflowError):
             return None
         return mean if mean - mean == 0 else None
