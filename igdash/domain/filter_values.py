@@ -40,6 +40,7 @@ _SIZES: Final = {
 _PRINTED_DURATIONS: Final = ("h", "m", "s", "ms", "us")
 _PRINTED_SIZES: Final = ("TiB", "TB", "GiB", "GB", "MiB", "MB", "KiB", "kB")
 _MAX_DIGITS: Final = 64
+_TIME: Final = len("2026-11-22T23:13:24.805647519Z")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?")
 _HEX: Final = re.compile(r"0[xX][0-9a-fA-F]{1,32}")
 _DURATION: Final = re.compile(r"(-?)((?:[0-9]+(?:\.[0-9]+)?(?:ns|[uµμ]s|ms|s|m|h|d))+)")
@@ -109,9 +110,11 @@ def moment(text: str) -> Value | None:
     elif _LOCAL.fullmatch(text):
         text += "Z"
     try:
-        return Value(kind=ValueKind.TIME, value=parse_time(text))
-    except (ValueError, OverflowError):
+        found = Value(kind=ValueKind.TIME, value=parse_time(text))
+        print_value(found)
+    except (ValueError, OverflowError):  # also for what its zone puts out of the years 1 to 9999
         return None
+    return found
 
 
 def print_value(value: Value) -> str:
@@ -126,7 +129,9 @@ def print_value(value: Value) -> str:
         return _with_unit(value.value, _DURATIONS, _PRINTED_DURATIONS, "ns")
     if value.kind is ValueKind.SIZE:
         return _with_unit(value.value, _SIZES, _PRINTED_SIZES, "B")
-    return format_ns(value.value) if value.kind is ValueKind.TIME else str(value.value)
+    if value.kind is ValueKind.TIME:
+        return format_ns(value.value).rjust(_TIME, "0")  # years are written with four digits
+    return str(value.value)
 
 
 def _with_unit(count: int, units: dict[str, int], shown: tuple[str, ...], least: str) -> str:
