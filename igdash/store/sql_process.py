@@ -94,6 +94,8 @@ def _listen(
     """Return all lines. Raises `SqlTimeout`, `SqlTooLarge`, `QueryCancelled`."""
     assert child.stdout is not None
     number = child.stdout.fileno()
+    poll = select.poll()  # select() takes no file whose number is 1,024 or more
+    poll.register(number, select.POLLIN)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -101,7 +103,7 @@ def _listen(
             raise QueryCancelled("the statement was cancelled")
         if time.monotonic() > until:
             raise _too_slow(seconds)
-        if not select.select([number], [], [], LOOK)[0]:
+        if not poll.poll(LOOK * 1000):
             continue
         part = os.read(number, 262_144)
         if not part:

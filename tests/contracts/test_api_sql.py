@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import resource
 import socket
 import threading
 import time
@@ -117,6 +119,22 @@ def test_limits_cut_and_say_so(side: Web) -> None:
     assert ([row[0] for row in body["rows"]], body["truncated"]) == ([1, 2, 3], True)
     _, body = ask(side, numbers, limit=9)
     assert (len(body["rows"]), body["truncated"]) == (9, False)
+
+
+def test_a_statement_is_answered_beside_a_thousand_sockets(side: Web) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < 2_000:
+        pytest.skip("no more than a thousand files may be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2_000), hard))
+    held = [os.open(os.devnull, os.O_RDONLY)]
+    try:
+        while held[-1] < 1_024:
+            held.append(os.dup(held[0]))
+        assert ask(side, "SELECT 1 AS n")[1]["rows"] == [[1]]
+    finally:
+        for file in held:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_an_answer_is_cut_by_its_bytes_not_by_its_characters(
