@@ -383,6 +383,15 @@ def test_a_whole_number_beyond_floats_leaves_a_field_its_figures(store: Store) -
     assert [value for at, value in found.quantiles if at in (0, 0.5, 1)] == [0.5, 2, 10**400]
 
 
+def test_a_name_of_a_thousand_parts_is_looked_up_like_any_other(store: Store) -> None:
+    session = store.create().id
+    store.add(session, event('{"a":{"a":1}}'), event('{"b":1}'))
+    found = parse(f"{'.'.join('a' * 2_000)} = 1 or b = 1")
+    assert store.reader.queries.count(session, Where(filter=found), UNLIMITED).count == 1
+    live = store.reader.queries.matcher(found)
+    assert [live(one) for one in stored(store, session)] == [False, True]
+
+
 def test_progress_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("igdash.store.query.scan._PROGRESS_S", -1)
     session = store.create().id

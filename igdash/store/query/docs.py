@@ -38,7 +38,7 @@ def docs_for(paths: Iterable[str], *, texts: bool) -> Docs:
     if not texts:
         try:
             return _Parts(wanted)
-        except (ValueError, TypeError):  # a name that a struct cannot have
+        except (ValueError, TypeError, RecursionError):  # a name that structs cannot have
             pass
     return _Whole()
 
