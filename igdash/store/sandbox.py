@@ -12,6 +12,7 @@ It reads one JSON object from stdin and writes lines: `C` column names, `R` rows
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import resource
@@ -19,7 +20,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -74,16 +75,19 @@ class Writer:
 
     def rows(self, rows: Iterable[str]) -> bool:
         """Write rows, each as JSON text; return whether more may come."""
-        kept = []
+        kept, held = list[str](), 0
         for text in rows:
-            self._size -= (
-                len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-            ) + 1
+            size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+            self._size -= size + 1
             if self.count >= self._rows or self._size < 0:
                 self.truncated = True
                 break
             kept.append(text)
             self.count += 1
+            held += size
+            if held > MIB:
+                self.line(b"R", ",".join(kept))
+                kept, held = [], 0
         if kept:
             self.line(b"R", ",".join(kept))
         return not self.truncated
@@ -379,14 +383,12 @@ def run_postgres(request: dict[str, Any], out: Writer) -> list[str]:
     link.run(_CURSOR + sql, behind=len(_CURSOR))
     link.look_at_plan(sql)
     wanted = f"FETCH FORWARD {int(request['rows']) + 1} FROM answer"
-    result = link.run(f"EXPLAIN {sql}" if request["explain"] else wanted)
-    width = result.nfields
-    out.columns([(result.fname(i) or b"").decode() for i in range(width)])
-    kinds = [result.ftype(i) for i in range(width)]
-    for first in range(0, result.ntuples, BLOCK):
-        last = min(result.ntuples, first + BLOCK)
-        if not out.rows(_pg_row(result, n, kinds) for n in range(first, last)):
-            break
+    answers = link.each(f"EXPLAIN {sql}" if request["explain"] else wanted, alone=True)
+    head = next(answers)
+    out.columns([(head.fname(i) or b"").decode() for i in range(head.nfields)])
+    kinds = [head.ftype(i) for i in range(head.nfields)]
+    results = itertools.chain([head], answers)
+    out.rows(_pg_row(one, n, kinds) for one in results for n in range(one.ntuples))
     return [_pg_type(kind) for kind in kinds]
 
 
@@ -406,23 +408,27 @@ class Link:
 
     def run(self, sql: str, behind: int = 0) -> Any:
         """Run one statement; positions of errors count from character `behind`."""
-        conn, pq = self._conn, self._pq
+        *_, last = self.each(sql, behind)
+        return last
+
+    def each(self, sql: str, behind: int = 0, *, alone: bool = False) -> Iterator[Any]:
+        """Yield what a statement answers: all rows, or each `alone`, so that never all are held."""
+        conn, status = self._conn, self._pq.ExecStatus
         conn.send_query_params(sql.encode(), None)
+        if alone:
+            conn.set_single_row_mode()
         while conn.flush():
             self._wait(write=True)
-        results = []
         while True:
             while conn.is_busy():
                 self._wait()
                 conn.consume_input()
             result = conn.get_result()
             if result is None:
-                break
-            results.append(result)
-        last = results[-1]
-        if last.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
-            raise self._refused(last, behind)
-        return last
+                return
+            if result.status not in (status.COMMAND_OK, status.TUPLES_OK, status.SINGLE_TUPLE):
+                raise self._refused(result, behind)
+            yield result
 
     def look_at_plan(self, sql: str) -> None:
         """Refuse what reads the catalogue: everybody may, hence no right can forbid it."""
@@ -449,17 +455,18 @@ class Link:
     def _refused(self, result: Any, behind: int) -> Refused:
         field = self._pq.DiagnosticField
         state = (result.error_field(field.SQLSTATE) or b"").decode()
-        text = (result.error_field(field.MESSAGE_PRIMARY) or b"").decode("utf-8", "replace")
+        said = result.error_field(field.MESSAGE_PRIMARY) or self._conn.error_message.strip()
+        text = said.decode("utf-8", "replace")
         at = int(result.error_field(field.STATEMENT_POSITION) or 0) - behind
         if state == "57014":
             return Refused("time", "")
         if state in ("42501", "25006", "0A000") or "data-modifying" in text:
             return Refused("forbidden", text, max(at, 0))
-        if state.startswith(("53", "54")) and state != "54001":
+        if (state[:2] in ("53", "54") and state != "54001") or text.startswith("out of memory"):
             return Refused("memory", text)
-        if state.startswith(("08", "57", "58", "XX", "40")):
+        if not state or state.startswith(("08", "57", "58", "XX", "40")):  # none: not the server's
             return Refused("store", text)
-        return Refused("invalid", text or "the database does not answer", max(at, 0))
+        return Refused("invalid", text, max(at, 0))
 
 
 def _pg_row(result: Any, row: int, kinds: Sequence[int]) -> str:

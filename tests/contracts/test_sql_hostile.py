@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from igdash.domain.errors import SqlError, SqlForbidden, SqlInvalid, SqlTimeout, SqlTooLarge
-from igdash.domain.sql import SqlQuery
+from igdash.domain.sql import SQL_BYTES, SqlQuery
 from igdash.store import StoredSql, open_sql, set_up_sql
 from tests.support.postgres import Server
 from tests.support.stores import Store, event, postgres_copy, sqlite_copy
@@ -293,6 +293,14 @@ def test_sqlite_refuses(sqlite: Target, sql: str) -> None:
 @pytest.mark.parametrize("sql", POSTGRES, ids=lambda sql: sql[:60])
 def test_postgres_refuses(postgres: Target, sql: str) -> None:
     refused(postgres, sql)
+
+
+def test_an_answer_of_large_rows_is_cut_like_any_other(target: Target) -> None:
+    """PostgreSQL sends all there is at once: no more of it than a row is held."""
+    sql = f"SELECT '{'x' * 90_000}' || a.data AS t FROM v_events a, v_events b WHERE b.seq <= 2"
+    answer = target.sql.run(SqlQuery(sql=sql), never)
+    assert answer.truncated
+    assert SQL_BYTES - 200_000 < sum(map(len, answer.blocks)) <= SQL_BYTES
 
 
 def test_everything_is_as_before(target: Target) -> None:
