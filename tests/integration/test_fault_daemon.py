@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import Counter
 
@@ -105,6 +106,22 @@ def test_a_gap_of_a_gadget_that_stays_quiet_is_told(monkeypatch: pytest.MonkeyPa
         wait_until(lambda: [loss for loss in sink.losses() if loss.cause is LossCause.STREAM])
     again.kill()
     assert len([loss for loss in sink.losses() if loss.cause is LossCause.STREAM]) == 1
+
+
+def test_a_stop_on_the_way_back_tells_of_the_time_without_a_connection() -> None:
+    """An overloaded daemon was seen to take two minutes for its first answer (confirmed.md 2)."""
+    daemon = Daemon({"numbers": numbered(5)})
+    with streaming(daemon.address) as sink:
+        sink.wait_for(events=5)
+        daemon.kill()
+        wait_until(lambda: sink.coverage["host0"].state is NodeState.WAITING)
+        with socket.create_server(("127.0.0.1", daemon.port)) as silent:
+            silent.settimeout(5)
+            asked, _ = silent.accept()
+    asked.close()
+    [gap] = [loss for loss in sink.losses() if loss.cause is LossCause.STREAM]
+    assert gap.node == "host0"
+    assert gap.start <= max(event.ts for event in sink.events()) <= gap.end
 
 
 def test_a_connection_that_is_cut() -> None:

@@ -370,6 +370,8 @@ class NodeRun:
     def _judge(self, status: Status) -> None:
         if self.state in (NodeState.ENDED, NodeState.FAILED):
             return
+        if self._stop.is_set() and self.state is NodeState.WAITING:
+            return  # stopped on the way back: `work` accounts for the time without a connection
         if self._stop.is_set() or status.code == 0:
             self._become(NodeState.ENDED)
             return
