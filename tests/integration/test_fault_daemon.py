@@ -124,6 +124,22 @@ def test_a_stop_on_the_way_back_tells_of_the_time_without_a_connection() -> None
     assert gap.start <= max(event.ts for event in sink.events()) <= gap.end
 
 
+def test_a_gadget_given_up_after_an_interruption_has_its_gap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runs, "REFUSALS", 1)
+    daemon = Daemon({"numbers": numbered(5)})
+    with streaming(daemon.address) as sink:
+        sink.wait_for(events=5)
+        daemon.kill()
+        again = Daemon({"numbers": numbered(0, error="no BTF")}, f"127.0.0.1:{daemon.port}")
+        assert sink.over.wait(10)
+    again.kill()
+    assert sink.end == (True, "no BTF")
+    [gap] = [loss for loss in sink.losses() if loss.cause is LossCause.STREAM]
+    assert gap.start <= max(event.ts for event in sink.events()) <= gap.end
+
+
 def test_a_connection_that_is_cut() -> None:
     events = Numbers()
     daemon = Daemon({"numbers": events.script(rate=500)})

@@ -267,6 +267,8 @@ def test_one_that_fails_at_the_daemons_restart() -> None:
         assert sink.over.wait(10)
     assert sink.end == (True, "out of memory")
     assert again.attached == []
+    [gap] = streams(sink)
+    assert gap.start <= max(event.ts for event in sink.events()) <= gap.end
     again.kill()
 
 

@@ -307,6 +307,8 @@ class InstanceRun(NodeRun):
             super()._judge(status)
             return
         if self._hopeless:
+            if self._proven:
+                self._account("the instance could not be read any more")
             self._proven = False
         elif status.code == 0 and self._own:
             status = Status(UNAVAILABLE, "the instance was removed by somebody")

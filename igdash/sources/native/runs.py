@@ -379,6 +379,8 @@ class NodeRun:
         self._refusals = self._refusals + 1 if refused else 0
         reason = cause_first(status.message or CODES[min(status.code, len(CODES) - 1)])
         if refused and (not self._proven or self._refusals > REFUSALS):
+            if self._proven and self.state is NodeState.WAITING:
+                self._account("the gadget could not be started again on this node")
             self._become(NodeState.FAILED, reason)
             self._log("error", status.message or reason)
             return
