@@ -10,6 +10,7 @@ what the gadget needs): trying again is pointless. OK means the gadget ended by 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from igdash.sources.native.reading import (
 from igdash.sources.process import cause_first
 from igdash_wire import ig_pb2 as pb
 
+log = logging.getLogger(__name__)
 RUN: Final = "/api.GadgetManager/RunGadget"
 INFO: Final = "/api.GadgetManager/GetGadgetInfo"
 PROTOCOL: Final = 1
@@ -150,6 +152,14 @@ class NodeRun:
 
     async def work(self) -> None:
         """Run until stopped, ended or refused."""
+        try:
+            await self._work()
+        except Exception as error:
+            # Or the node would be shown as it was before, with nobody reading it.
+            log.exception("the run on %s broke", self.node)
+            self._broke(f"igdash itself failed: {error}")
+
+    async def _work(self) -> None:
         backoff = Backoff()
         while not self._stop.is_set() and self.state not in (NodeState.ENDED, NodeState.FAILED):
             self._judge(await self._attempt(backoff))
@@ -161,6 +171,13 @@ class NodeRun:
             if self._proven:
                 self._account("no connection to the gadget on this node")
             self._become(NodeState.ENDED)
+        self._changed(self)
+
+    def _broke(self, why: str) -> None:
+        if self._proven and self.state is NodeState.WAITING:
+            self._account("no connection to the gadget on this node")
+        self._log("error", why)
+        self._become(NodeState.FAILED, why)
         self._changed(self)
 
     def stop(self, seconds: float = STOP_SECONDS, *, leave: bool = False) -> None:

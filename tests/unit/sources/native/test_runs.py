@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
 
 from igdash.domain.chunks import ChunkKind
 from igdash.domain.losses import LossCause
 from igdash.domain.nodes import NodeState
 from igdash.sources.native import client, runs
-from igdash.sources.native.daemon import DaemonSource
-from igdash.sources.native.runs import Backoff
+from igdash.sources.native.client import Connect
+from igdash.sources.native.daemon import DaemonSource, shared_loop
+from igdash.sources.native.runs import Backoff, Wanted
+from igdash.sources.native.stream import NativeStream
 from igdash_wire import ig_pb2 as pb
 from tests.support.daemon import Daemon, Script, numbered
-from tests.support.native import environment, numbers, streaming
+from tests.support.native import connect_to, environment, numbers, streaming
+from tests.support.sinks import RecordingSink
 from tests.support.waiting import wait_until
 
 LONG = (
@@ -77,6 +82,23 @@ def test_one_node_that_refuses_does_not_end_the_others() -> None:
     assert sink.end == (False, "no BTF")
     good.kill()
     bad.kill()
+
+
+def test_a_node_whose_run_breaks_has_failed_and_the_others_go_on() -> None:
+    async def broken() -> NoReturn:
+        raise LookupError("no such thing")
+
+    daemon, sink = Daemon({"numbers": numbered(5)}), RecordingSink()
+    nodes: dict[str, Connect] = {"host0": connect_to(daemon.address), "host1": broken}
+    wanted = Wanted(image="numbers", params={}, gadget="numbers")
+    stream = NativeStream(shared_loop(), wanted, sink, nodes)
+    sink.wait_for(events=5)
+    wait_until(lambda: sink.coverage["host1"].state is NodeState.FAILED)
+    assert sink.node_counts[-1] == (2, 1)
+    stream.stop(timeout=5)
+    assert stream.join(15)
+    assert sink.end == (False, "igdash itself failed: no such thing")
+    daemon.kill()
 
 
 def test_a_gadget_that_ends_by_itself() -> None:
