@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -16,8 +17,9 @@ from concurrent.futures import Future
 from typing import Any, Final, Protocol, TypeVar
 
 from igdash.domain.threads import spawn
-from igdash.sources.native.http2 import UNAVAILABLE, Call, GrpcConnection, Status
+from igdash.sources.native.http2 import INTERNAL, UNAVAILABLE, Call, GrpcConnection, Status
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 COALESCE: Final = 0.02
@@ -183,8 +185,15 @@ class GrpcClient(asyncio.Protocol):
         if handlers is None:
             return
         on_messages, on_end = handlers
-        if call.messages:
-            on_messages(call.take_messages())
+        try:
+            if call.messages:
+                on_messages(call.take_messages())
+        except Exception as error:
+            # Other sessions' calls are on this connection, too: they must hear what came for them.
+            log.exception("taking the messages of a call failed")
+            self.cancel(call)
+            on_end(Status(INTERNAL, f"igdash itself failed: {error}"))
+            return
         if call.status is not None:
             self._streams.pop(call.id, None)
             on_end(call.status)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from igdash.sources.native.client import GrpcClient, GrpcFailure
-from igdash.sources.native.http2 import UNAVAILABLE, Status
+from igdash.sources.native.http2 import INTERNAL, UNAVAILABLE, Status
 from tests.unit.sources.native.test_http2 import PING, Server, framed, goaway
 
 
@@ -87,12 +87,12 @@ def test_a_fault_of_the_peer_ends_the_call_and_closes_the_pipe() -> None:
     on_a_loop(test)
 
 
-def test_what_was_touched_when_a_callback_broke_still_ends() -> None:
-    """The transport answers an exception with the end of the connection."""
+def test_a_callback_that_breaks_ends_its_own_call_alone() -> None:
+    """Several sessions share a connection: each hears what came for it, and its end."""
 
     def test(setup: Setup) -> None:
         def broken(_: list[bytes]) -> None:
-            raise LookupError
+            raise LookupError("no such thing")
 
         other: list[Status] = []
         setup.client.stream("/y", b"", broken, other.append)
@@ -102,11 +102,18 @@ def test_what_was_touched_when_a_callback_broke_still_ends() -> None:
         for call in (second, first):
             server.respond(call)
             server.h2.send_data(call.id, framed(b"z"))
+        setup.client.data_received(server.h2.data_to_send())
+        assert [(end.code, end.message) for end in other] == [
+            (INTERNAL, "igdash itself failed: no such thing")
+        ]
+        assert setup.heard == [b"z"]
+        assert setup.ends == []
+        for call in (second, first):
             server.end(call, 0)
-        with pytest.raises(LookupError):
-            setup.client.data_received(server.h2.data_to_send())
-        setup.client.connection_lost(LookupError("broke"))
-        assert len(setup.ends) == len(other) == 1
+        setup.client.data_received(server.h2.data_to_send())
+        setup.client.connection_lost(None)
+        assert [end.code for end in setup.ends] == [0]
+        assert len(other) == 1
 
     on_a_loop(test)
 
