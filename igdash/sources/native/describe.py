@@ -85,7 +85,7 @@ def _source(one: pb.DataSource, known: Gadget | None) -> DataSource:
 
 def _field(one: pb.Field, texts: Mapping[str, str]) -> Field:
     notes = one.annotations
-    kind = pb.Kind.Name(one.kind & ~ARRAY_BIT) + ("[]" if one.kind & ARRAY_BIT else "")
+    kind = _kind(one.kind & ~ARRAY_BIT) + ("[]" if one.kind & ARRAY_BIT else "")
     return Field(
         name=one.fullName,
         kind=kind,
@@ -104,7 +104,13 @@ def _field(one: pb.Field, texts: Mapping[str, str]) -> Field:
 
 
 def _number(text: str | None, default: int) -> int:
-    return int(text) if text and text.isdigit() else default
+    return int(text) if text and text.isdecimal() else default
+
+
+def _kind(number: int) -> str:
+    """Return a kind's name; a newer server may have one that we do not know."""
+    known: Mapping[int, str] = dict(zip(pb.Kind.values(), pb.Kind.keys(), strict=True))
+    return known.get(number, f"Kind{number}")
 
 
 def _param(one: pb.Param, known: Gadget | None) -> Param:

@@ -173,6 +173,22 @@ def test_schemas_are_told_once_and_again_when_they_differ() -> None:
     changed.kill()
 
 
+def test_a_kind_of_field_from_a_newer_server_is_described_and_read() -> None:
+    script = numbered(0)
+    script.info.dataSources[0].fields.add(
+        name="new", fullName="new", index=2, payloadIndex=2, kind=99
+    )
+    row = pb.DataElement(payload=[(1).to_bytes(8, "little"), b"gen", b"\x01"])
+    script.messages = [pb.GadgetData(data=row).SerializeToString()]
+    daemon = Daemon({"numbers": script})
+    with streaming(daemon.address) as sink:
+        sink.wait_for(events=1)
+    [schema] = sink.decoded(ChunkKind.SCHEMA)
+    assert schema.schemas[0].sources[0].fields[-1].kind == "Kind99"
+    assert len(daemon.requests) == 1
+    daemon.kill()
+
+
 def test_messages_over_4_mib_arrive() -> None:
     daemon = Daemon({"numbers": numbered(3, size=5 << 20)})
     with streaming(daemon.address) as sink:
