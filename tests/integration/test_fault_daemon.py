@@ -189,6 +189,23 @@ def test_a_quiet_stream_is_no_dead_stream() -> None:
     daemon.kill()
 
 
+def test_a_quiet_stream_of_a_server_that_shuts_down_is_no_dead_stream() -> None:
+    """It takes no new calls, but goes on with those it has."""
+    daemon = Daemon({"numbers": numbered(1)})
+    proxy = Proxy(daemon.port)
+    with streaming(proxy.address) as sink:
+        sink.wait_for(events=1)
+        daemon.shut_down(20)
+        seen = []
+        wait_until(lambda: seen.append(1) or len(seen) > 100, 10)
+        assert sink.node_counts[-1] == (1, 1)
+        proxy.freeze()
+        wait_until(lambda: sink.coverage["host0"].state is NodeState.WAITING, 5)
+        proxy.thaw()
+    proxy.close()
+    daemon.kill()
+
+
 def test_what_a_slow_reader_loses_is_counted_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "QUIET", 30)
     monkeypatch.setattr(http2, "WINDOW", 65_535)

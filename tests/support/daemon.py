@@ -220,6 +220,10 @@ class Daemon:
         self._server.stop(0).wait(5)
         self.instances.end()
 
+    def shut_down(self, grace: float) -> None:
+        """Say so to the clients, take no new calls, and go on with those that are for `grace` s."""
+        self._server.stop(grace)
+
     def script(self, image: str) -> Script | None:
         name = image.rsplit("/", 1)[-1].partition(":")[0]
         return self.scripts.get(name)

@@ -34,7 +34,8 @@ CLOSING: Final = 1.0
 """Seconds a closed connection may take to be gone."""
 SIGN_OF_LIFE: Final = ("/api.BuiltInGadgetManager/GetInfo", b"\n\x031.0")
 """A call that every server answers at once. Not a ping: Inspektor Gadget ends connections that ping
-more often than every 5 minutes."""
+more often than every 5 minutes. A server that shuts down takes no call any more; it is sent settings,
+which it must acknowledge."""
 
 
 class GrpcFailure(Exception):
@@ -223,8 +224,12 @@ class GrpcClient(asyncio.Protocol):
         if quiet < QUIET:
             self._watch = self._loop.call_later(QUIET - quiet, self._ask)
             return
-        method, request = SIGN_OF_LIFE
-        self.stream(method, request, lambda _: None, lambda _: None, end=True)
+        if self.takes_calls:
+            method, request = SIGN_OF_LIFE
+            self.stream(method, request, lambda _: None, lambda _: None, end=True)
+        else:
+            self._grpc.nudge()
+            self._flush()
         self._watch = self._loop.call_later(PATIENCE, self._judge, self._heard)
 
     def _judge(self, heard: float) -> None:

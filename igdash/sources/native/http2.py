@@ -176,6 +176,10 @@ class GrpcConnection:
         """Send a ping; `pongs` counts the answers."""
         self._h2.ping(b"igdash..")
 
+    def nudge(self) -> None:
+        """Send settings that change nothing: the peer must acknowledge them (RFC 9113, 6.5.3)."""
+        self._h2.update_settings({})
+
     # -- bytes
 
     def take(self) -> bytes:
