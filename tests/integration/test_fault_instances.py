@@ -7,12 +7,14 @@ from collections import Counter
 
 import pytest
 
+from igdash.domain.chunks import Chunk, ChunkKind
 from igdash.domain.instances import RING, own_id
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeState
 from igdash.domain.times import NS, now_ns
 from igdash.sources.native import instances, runs
 from igdash.sources.native.daemon import DaemonSource, shared_loop
+from igdash.sources.native.replayed import Gate
 from igdash_wire import ig_pb2 as pb
 from tests.support.daemon import Daemon, Numbers, Script, numbered
 from tests.support.headless import SESSION, RememberingSink, attached, restarted
@@ -22,6 +24,7 @@ from tests.support.sinks import RecordingSink
 from tests.support.waiting import wait_until
 
 ID = own_id(SESSION)
+ROWS = ChunkKind.JSON_LINES
 
 
 @pytest.fixture(autouse=True)
@@ -310,6 +313,35 @@ def test_others_remove_theirs() -> None:
             assert other.over.wait(10)
     assert other.end == (False, "")
     daemon.kill()
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["stopped", "removed"])
+def test_what_is_held_at_the_end_of_reading_others_is_stored(
+    monkeypatch: pytest.MonkeyPatch, removed: bool
+) -> None:
+    monkeypatch.setattr(instances, "QUIET", 30.0)
+    taken: list[Chunk] = []
+    take = Gate.take
+    monkeypatch.setattr(Gate, "take", lambda gate, one: taken.append(one) or take(gate, one))
+    daemon = Daemon({"numbers": manual()})
+    with attached(daemon.address, RememberingSink()) as own:
+        up(daemon)
+        emit(daemon, 1, 2)
+        own.wait_for(events=2)
+    again = restarted(daemon)
+    taken.clear()
+    with attached(again.address, RememberingSink(own), instance=ID, leave=False) as other:
+        up(again)
+        emit(again, 3, 4)
+        wait_until(lambda: sum(one.data.count(b"\n") for one in taken if one.kind is ROWS) >= 2)
+        assert numbers(other) == []
+        if removed:
+            again.instances.RemoveGadgetInstance(pb.GadgetInstanceId(id=ID), None)
+            assert other.over.wait(10)
+    assert numbers(other) == [3, 4]
+    [gap] = streams(other)
+    assert "started anew" in gap.detail
+    again.kill()
 
 
 def test_stopped_while_the_daemon_is_away() -> None:

@@ -266,17 +266,21 @@ class InstanceRun(NodeRun):
         if self._gate is not None:
             self._gate.settle(now_ns())
 
-    def _detached(self) -> None:
+    def _detached(self, status: Status | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._gate is not None:
+        if self._gate is None:
+            return
+        removed = status is not None and status.code == 0
+        if removed or (self._stop.is_set() and not self._leave):
+            self._gate.finish(now_ns())
+        else:
             self._gate.abandon(now_ns())
 
     async def _ask_to_end(self, client: GrpcClient, call: Call) -> bool:  # noqa: ARG002
         if not self._own or self._leave:
             return False
-        self._settle()
         try:
             await remove_instance(client, self._wanted.instance)
             self._removed = True

@@ -66,6 +66,7 @@ class Gate:
         self._fresh = fresh
         self._waiting: list[_Held] = []
         self._since = memory.at or began
+        self._short = False
 
     def take(self, chunk: Chunk) -> None:
         """Take what comes: hand it on, or hold it while it may be known already."""
@@ -110,6 +111,13 @@ class Gate:
             text = f"{self.held} events were told again, {lines} of them were known already"
             self._emit(log_chunk(self._node, self._began, "info", text))
 
+    def finish(self, now: int) -> None:
+        """The stream is over for good: what is held is not told again, so decide now (ns)."""
+        if not self.open and not self._fresh and (not self.held or self.in_the_middle):
+            self._waiting.clear()
+            self._short = True
+        self.settle(now)
+
     def abandon(self, now: int) -> None:
         """The stream broke. What is surely new is handed on; what cannot be judged yet is not: the
         next attach is told it again, or finds that it is missing."""
@@ -136,7 +144,9 @@ class Gate:
 
     def _account(self, had: bool, end: int) -> None:
         """Nothing that we have was told again until `end` (ns): write what that means."""
-        if self._fresh:
+        if self._short:
+            why = "the end came before all of it was told again"
+        elif self._fresh:
             why = "the instance was gone and has been made again"
         elif had and self.held < RING:
             why = "the instance was started anew meanwhile"

@@ -277,7 +277,7 @@ class NodeRun:
             await self._until_end(client, call, ended)
         finally:
             client.cancel(call)
-            self._detached()
+            self._detached(ended.result() if ended.done() else None)
             self._settle_absence()
         if self.state is NodeState.CONNECTED:
             self._proven = self._proven or loop.time() - began > PROVEN_AFTER
@@ -325,8 +325,8 @@ class NodeRun:
     def _take(self, chunk: Chunk) -> None:
         self._emit(chunk)
 
-    def _detached(self) -> None:
-        """The stream is over; nothing more comes of it."""
+    def _detached(self, status: Status | None) -> None:
+        """The stream is over, with this end if it had one; nothing more comes of it."""
 
     async def _ask_to_end(self, client: GrpcClient, call: Call) -> bool:
         """Ask the gadget to end; return whether it will, so that its tail is waited for."""

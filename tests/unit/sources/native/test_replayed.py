@@ -89,3 +89,19 @@ def test_what_is_known_is_no_gap() -> None:
     opened.gate.take(lines(SEEN, 2, 3, 4))
     opened.gate.settle(NOW)
     assert (opened.gaps, opened.events) == ([], [4])
+
+
+def test_at_the_end_for_good_what_is_held_is_handed_on() -> None:
+    opened = Opened(remembered(1, 2, 3))
+    opened.gate.take(lines(SEEN, 7, 8))
+    opened.gate.finish(NOW)
+    assert opened.gaps == [(LAST - IN_FLIGHT, SEEN)]
+    assert opened.events == [7, 8]
+
+
+def test_what_was_not_told_again_before_the_end_is_a_gap_and_nothing_comes_twice() -> None:
+    opened = Opened(remembered(1, 2, 3))
+    opened.gate.take(lines(SEEN, 1, 2))
+    opened.gate.finish(NOW)
+    assert opened.gaps == [(LAST - IN_FLIGHT, NOW)]
+    assert opened.events == []
