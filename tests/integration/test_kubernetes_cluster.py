@@ -12,6 +12,7 @@ from igdash.domain.environments import Health
 from igdash.domain.losses import LossCause
 from igdash.domain.nodes import NodeState
 from igdash.domain.sessions import SessionId, SessionSpec
+from igdash.domain.times import NS
 from igdash.sources.native import client, kubernetes, runs
 from tests.support.cluster import SessionSink, Site, account, collecting, received, watched
 from tests.support.proxy import Proxy
@@ -185,6 +186,21 @@ def test_a_node_without_a_pod_is_given_up_and_taken_back(
         site.add("worker-1")
         flowing(sink, *NODES)
         assert sink.node_counts[-1] == (3, 3)
+
+
+def test_a_pod_that_is_no_gadget_pod_any_more_was_read_until_then(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody took its label away: it answers as before, but is none of ours."""
+    monkeypatch.setattr(kubernetes, "GONE_AFTER_SECONDS", 0.5)
+    with watched(site.server.token_config()) as source, collecting(source) as sink:
+        flowing(sink, *NODES)
+        site.server.delete("pods", site.pods["worker-1"], "gadget")
+        wait_until(lambda: sink.node_counts[-1] == (2, 2))
+        flowing(sink, "worker-2", "worker-3")
+    first = min(event.ts for event in sink.events() if event.origin.node == "worker-1")
+    [gap] = [one for one in sink.losses() if one.node == "worker-1"]
+    assert gap.start > first + 0.5 * NS
 
 
 def test_a_node_away_at_the_stop_has_its_loss_record(site: Site) -> None:

@@ -13,7 +13,7 @@ from igdash.domain.instances import own_id
 from igdash.domain.losses import LossCause
 from igdash.domain.sessions import SessionId, SessionSpec
 from igdash.domain.times import NS
-from igdash.sources.native import instances
+from igdash.sources.native import instances, kubernetes
 from igdash.sources.native.kubernetes import KubernetesSource
 from tests.support.cluster import SessionSink, Site, account, received, watched
 from tests.support.headless import RememberingSink
@@ -97,3 +97,21 @@ def test_a_pod_that_restarts_brings_it_back_with_an_empty_ring(site: Site) -> No
     missing = account(site, sink)
     assert missing["worker-1"] > 10
     assert missing["worker-2"] == missing["worker-3"] == 0
+
+
+def test_a_node_that_is_given_up_leaves_the_instance_to_the_others(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes, "GONE_AFTER_SECONDS", 0.5)
+    with watched(site.server.token_config()) as source:
+        with attached(source, Sink(), leave=False) as sink:
+            more(sink)
+            site.server.delete("pods", site.pods["worker-1"], "gadget")
+            site.remove("worker-2")
+            wait_until(lambda: sink.node_counts[-1] == (1, 1), 20)
+            before = len(received(sink)["worker-3"])
+            wait_until(lambda: len(received(sink)["worker-3"]) > before + 30, 20)
+            assert list(site.kept) == [own_id(SESSION)]
+        assert site.kept == {}
+    assert "worker-3" not in streams(sink)
+    assert not [line.text for line in sink.logs() if "could not be removed" in line.text]

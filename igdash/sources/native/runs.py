@@ -193,10 +193,18 @@ class NodeRun:
         self._hurry.set()
 
     def gone(self, why: str) -> None:
-        """The node will not come back: end the run and account for the time without it."""
+        """The node will not come back: end the run and account for the time without it.
+
+        What goes on by itself is left to do so: it runs on other nodes, too.
+        """
         if self.state in (NodeState.WAITING, NodeState.CONNECTED):
+            if self.state is NodeState.CONNECTED:
+                # Its pod is not one of the gadget's any more, but was read until now.
+                self._settle_absence()
+                self._absent_since = now_ns()
             self._account(f"{self.node} is gone for good ({why})")
             self._become(NodeState.ENDED, why)
+            self._leave = True
             self._stop.set()
 
     # -- one connection's worth
@@ -262,7 +270,7 @@ class NodeRun:
                 if reader.any_data:
                     self._settle_absence()
                 self._take(chunk)
-            if reader.info is not None and self.state is not NodeState.CONNECTED:
+            if reader.info is not None and self.state is NodeState.WAITING:
                 backoff.reset()
                 self._arrived(reader.info)
             self._proven = self._proven or reader.any_data
