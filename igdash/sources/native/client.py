@@ -17,7 +17,14 @@ from concurrent.futures import Future
 from typing import Any, Final, Protocol, TypeVar
 
 from igdash.domain.threads import spawn
-from igdash.sources.native.http2 import INTERNAL, UNAVAILABLE, Call, GrpcConnection, Status
+from igdash.sources.native.http2 import (
+    INTERNAL,
+    UNAVAILABLE,
+    Call,
+    GrpcConnection,
+    Status,
+    TransportError,
+)
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -152,17 +159,32 @@ class GrpcClient(asyncio.Protocol):
             why = self._grpc.closed or self._grpc.going or "the connection was closed"
             on_end(Status(UNAVAILABLE, why))
             return None
-        call = self._grpc.call(method)
-        self._streams[call.id] = (on_messages, on_end)
-        self._grpc.send(call, request, end=end)
+        call: Call | None = None
+        try:
+            call = self._grpc.call(method)
+            self._grpc.send(call, request, end=end)
+        except TransportError as error:
+            if call is not None:
+                self._grpc.cancel(call)
+            on_end(Status(error.code, str(error)))
+            call = None
+        else:
+            self._streams[call.id] = (on_messages, on_end)
         self._flush()
         return call
 
     def send(self, call: Call, message: bytes) -> None:
-        """Send one more message on an open call; nothing happens when it has ended."""
-        if call.status is None and self._grpc.closed is None:
+        """Send one more message on an open call, or end it when that cannot be; nothing happens when
+        it has ended."""
+        if call.status is not None or self._grpc.closed is not None:
+            return
+        try:
             self._grpc.send(call, message)
-            self._flush()
+        except TransportError as error:
+            _, on_end = self._streams[call.id]
+            self.cancel(call)
+            on_end(Status(error.code, str(error)))
+        self._flush()
 
     def cancel(self, call: Call | None) -> None:
         """Give a call up without its `on_end`."""

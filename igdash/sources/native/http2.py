@@ -47,8 +47,21 @@ _PREFIX: Final = struct.Struct(">BI")
 _GOAWAY_HEAD: Final = struct.Struct(">II")
 
 
+UNAVAILABLE: Final = 14
+UNKNOWN: Final = 2
+INVALID: Final = 3
+INTERNAL: Final = 13
+
+
 class TransportError(Exception):
-    """A request cannot be sent, or the connection is of no more use; the text says why."""
+    """A request cannot be sent, or the connection is of no more use; the text says why.
+
+    `code` is gRPC's status of a call that ends of it.
+    """
+
+    def __init__(self, why: str, code: int = UNAVAILABLE) -> None:
+        self.code = code
+        super().__init__(why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +72,6 @@ class Status:
     message: str = ""
 
 
-UNAVAILABLE: Final = 14
-UNKNOWN: Final = 2
-INTERNAL: Final = 13
 CODES: Final = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
     "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
@@ -139,28 +149,35 @@ class GrpcConnection:
     # -- calls
 
     def call(self, method: str, message: bytes | None = None, *, end: bool = False) -> Call:
-        """Begin a call of `/package.Service/Method`, with its first message; `end` half-closes it."""
-        number = self._h2.get_next_available_stream_id()
-        self._h2.send_headers(
-            number,
-            [
-                (":method", "POST"), (":scheme", "http"), (":path", method), (":authority", self._authority),
-                ("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "igdash"),
-            ],
-        )  # fmt: skip
+        """Begin a call of `/package.Service/Method`, with its first message; `end` half-closes it.
+
+        Raises `TransportError` when the peer takes no more at the moment.
+        """
+        headers = [
+            (":method", "POST"), (":scheme", "http"), (":path", method), (":authority", self._authority),
+            ("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "igdash"),
+        ]  # fmt: skip
+        try:
+            number = self._h2.get_next_available_stream_id()
+            self._h2.send_headers(number, headers)
+        except h2.exceptions.ProtocolError as error:
+            raise TransportError(f"the server takes no more calls now: {error}") from error
         call = self.calls[number] = Call(number)
         if message is not None:
             self.send(call, message, end=end)
         return call
 
     def send(self, call: Call, message: bytes, *, end: bool = False) -> None:
-        """Send one more message on a call. Our requests are small: they always fit the window."""
+        """Send one more message on a call. Our requests are small: they fit the window, unless many
+        were sent at a time and the peer did not take them yet. Raises `TransportError` then."""
         frame = _PREFIX.pack(0, len(message)) + message
         size = self._h2.max_outbound_frame_size
         room = self._h2.local_flow_control_window(call.id)
         if len(frame) > room:
+            never = len(frame) > self._h2.remote_settings.initial_window_size
             raise TransportError(
-                f"a request of {len(frame):,} bytes does not fit the window of {room:,}"
+                f"a request of {len(frame):,} bytes does not fit the window of {room:,}",
+                INVALID if never else UNAVAILABLE,
             )
         parts = [frame[at : at + size] for at in range(0, len(frame), size)]
         for part in parts[:-1]:

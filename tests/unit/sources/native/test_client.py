@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from h2.settings import SettingCodes
 
 from igdash.sources.native.client import GrpcClient, GrpcFailure
-from igdash.sources.native.http2 import INTERNAL, UNAVAILABLE, Status
+from igdash.sources.native.http2 import INTERNAL, INVALID, UNAVAILABLE, Call, Status
 from tests.unit.sources.native.test_http2 import PING, Server, framed, goaway
 
 
@@ -126,5 +127,36 @@ def test_a_server_that_shuts_down_is_asked_nothing_more_and_finishes_what_it_has
             await setup.client.unary("/y", b"", timeout=1)
         assert setup.ends == []
         assert not setup.client.lost.done()
+
+    asyncio.run(work())
+
+
+def test_requests_that_do_not_fit_at_a_time_end_their_own_calls_and_fit_later() -> None:
+    """Many sessions come back at the same moment, and share a connection."""
+
+    async def work() -> None:
+        client, pipe, server = GrpcClient("host"), Pipe(), Server()
+        client._grpc = server.client
+        client.attach(pipe)
+        ends: list[Status] = []
+
+        def begin(size: int) -> Call | None:
+            return client.stream("/x", b"x" * size, lambda _: None, ends.append)
+
+        begun = [call for call in [begin(1_300) for _ in range(60)] if call is not None]
+        assert len(ends) == 60 - len(begun) > 0
+        assert {end.code for end in ends} == {UNAVAILABLE}
+        client.send(begun[0], b"x" * 1_300)
+        assert begun[0].id not in client._streams
+        assert ends[-1].code == UNAVAILABLE
+        server.take(bytes(pipe.out))
+        client.data_received(server.h2.data_to_send())
+        assert begin(1_300) is not None
+        assert begin(100_000) is None
+        assert ends[-1].code == INVALID
+        server.h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+        client.data_received(server.h2.data_to_send())
+        assert begin(1) is None
+        assert "takes no more calls" in ends[-1].message
 
     asyncio.run(work())
