@@ -12,7 +12,7 @@ from igdash.domain.instances import RING, own_id
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeState
 from igdash.domain.times import NS, now_ns
-from igdash.sources.native import instances, runs
+from igdash.sources.native import instances, replayed, runs
 from igdash.sources.native.daemon import DaemonSource, shared_loop
 from igdash.sources.native.replayed import Gate
 from igdash_wire import ig_pb2 as pb
@@ -219,6 +219,26 @@ def test_an_empty_ring_is_a_loss_before_anything_comes() -> None:
         again = restarted(daemon)
         wait_until(lambda: streams(sink))
     again.kill()
+
+
+def test_a_gap_after_quiet_begins_where_it_was_read_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at the last event: that may be hours ago."""
+    monkeypatch.setattr(runs, "IN_FLIGHT", 0)
+    monkeypatch.setattr(replayed, "IN_FLIGHT", 0)
+    monkeypatch.setattr(runs, "NOTICED_WITHIN", 0.1)
+    daemon = Daemon({"numbers": manual()})
+    with attached(daemon.address, RememberingSink()) as sink:
+        up(daemon)
+        emit(daemon, 1, 2, 3)
+        sink.wait_for(events=3)
+        quiet = now_ns()
+        wait_until(lambda: now_ns() > quiet + NS // 2)
+        again = restarted(daemon)
+        wait_until(lambda: streams(sink))
+    again.kill()
+    [gap] = streams(sink)
+    assert gap.start > quiet + NS // 4
+    assert gap.end > quiet + NS // 2
 
 
 def test_equal_rows_that_are_new_are_stored() -> None:

@@ -220,7 +220,10 @@ class InstanceRun(NodeRun):
     # -- attached
 
     def _first(self, params: object) -> pb.GadgetControlRequest:  # noqa: ARG002
-        self._gate = Gate(self.node, self._memory, self._emit, began=now_ns(), fresh=self._made)
+        since, fresh = self._absent_since, self._made
+        self._gate = Gate(
+            self.node, self._memory, self._emit, began=now_ns(), fresh=fresh, since=since
+        )
         loop = asyncio.get_running_loop()
         self._held_since = self._last = loop.time()
         attach = pb.GadgetAttachRequest(id=self._wanted.instance, version=PROTOCOL)
@@ -277,6 +280,11 @@ class InstanceRun(NodeRun):
             self._gate.finish(now_ns())
         else:
             self._gate.abandon(now_ns())
+
+    def _left(self, seen: int) -> int:
+        # What was held at the end was not judged: it may be missing, and all before it.
+        judged = self._gate is None or self._gate.open
+        return super()._left(seen) if judged else self._absent_since
 
     async def _ask_to_end(self, client: GrpcClient, call: Call) -> bool:  # noqa: ARG002
         if not self._own or self._leave:

@@ -54,9 +54,12 @@ class _Held:
 
 class Gate:
     """Holds the beginning of one attach. `fresh`: the instance was made just now, so that nothing
-    of it is known. `began` is when it was attached (ns)."""
+    of it is known. `began` is when it was attached (ns), `since` from when on events may be missing:
+    without it from the last that is known."""
 
-    def __init__(self, node: str, memory: Memory, emit: Emit, *, began: int, fresh: bool) -> None:
+    def __init__(
+        self, node: str, memory: Memory, emit: Emit, *, began: int, fresh: bool, since: int = 0
+    ) -> None:
         self.open = not memory.met
         self.held = 0
         self._node = node
@@ -65,7 +68,7 @@ class Gate:
         self._began = began
         self._fresh = fresh
         self._waiting: list[_Held] = []
-        self._since = memory.at or began
+        self._since = since or memory.at or began
         self._short = False
 
     def take(self, chunk: Chunk) -> None:
@@ -123,7 +126,6 @@ class Gate:
         next attach is told it again, or finds that it is missing."""
         if not self.open and known_lines(tuple(self._memory.digests), self._marks()) is not None:
             self.settle(now)
-        self.open = True
 
     def _pass(self, chunk: Chunk) -> None:
         self._memory.keep(chunk)

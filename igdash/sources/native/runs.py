@@ -289,7 +289,7 @@ class NodeRun:
             self._settle_absence()
         if self.state is NodeState.CONNECTED:
             self._proven = self._proven or loop.time() - began > PROVEN_AFTER
-            self._absent_since = max(reader.seen - IN_FLIGHT, now_ns() - int(NOTICED_WITHIN * NS))
+            self._absent_since = self._left(reader.seen)
             if self._wanted.once and reader.any_data:
                 return Status(0)
         if ended.done():
@@ -335,6 +335,10 @@ class NodeRun:
 
     def _detached(self, status: Status | None) -> None:
         """The stream is over, with this end if it had one; nothing more comes of it."""
+
+    def _left(self, seen: int) -> int:
+        """Return since when (ns) events may be missing; `seen` is when the last data came."""
+        return max(seen - IN_FLIGHT, now_ns() - int(NOTICED_WITHIN * NS))
 
     async def _ask_to_end(self, client: GrpcClient, call: Call) -> bool:
         """Ask the gadget to end; return whether it will, so that its tail is waited for."""
