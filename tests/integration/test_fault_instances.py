@@ -364,6 +364,32 @@ def test_what_is_held_at_the_end_of_reading_others_is_stored(
     again.kill()
 
 
+def test_what_was_held_when_the_daemon_went_for_good_is_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(instances, "QUIET", 30.0)
+    taken: list[Chunk] = []
+    take = Gate.take
+    monkeypatch.setattr(Gate, "take", lambda gate, one: taken.append(one) or take(gate, one))
+    daemon = Daemon({"numbers": manual()})
+    with attached(daemon.address, RememberingSink(), leave=False) as sink:
+        up(daemon)
+        emit(daemon, 1, 2)
+        sink.wait_for(events=2)
+        left = now_ns()
+        again = restarted(daemon)
+        up(again)
+        taken.clear()
+        emit(again, 3, 4)
+        wait_until(lambda: sum(one.data.count(b"\n") for one in taken if one.kind is ROWS) >= 2)
+        again.kill()
+        wait_until(lambda: sink.coverage["host"].state is NodeState.WAITING)
+    assert numbers(sink) == [1, 2, 3, 4]
+    gaps = streams(sink)
+    assert min(gap.start for gap in gaps) < left
+    assert max(gap.end for gap in gaps) > max(one.received for one in taken)
+
+
 def test_stopped_while_the_daemon_is_away() -> None:
     daemon = Daemon({"numbers": numbered(3)})
     with attached(daemon.address, RememberingSink(), leave=False) as sink:
