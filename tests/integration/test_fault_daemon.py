@@ -13,6 +13,7 @@ from igdash.domain.nodes import NodeState
 from igdash.domain.times import NS, now_ns
 from igdash.sources.native import client, http2, runs
 from igdash.sources.native.daemon import shared_loop
+from igdash_wire import ig_pb2 as pb
 from tests.support.daemon import Daemon, Numbers, numbered
 from tests.support.native import numbers, streaming
 from tests.support.proxy import Proxy
@@ -93,6 +94,34 @@ def test_the_gap_reaches_from_the_last_event_to_the_first_that_is_seen_again() -
     [gap] = [loss for loss in sink.losses() if loss.cause is LossCause.STREAM]
     assert gap.start <= last
     assert gap.end >= attached[0]
+
+
+def test_what_a_reader_that_is_behind_loses_at_a_cut_or_a_stop_lies_in_the_record() -> None:
+    """Inspektor Gadget's queue and the way to us can hold seconds: they are lost with the stream."""
+    script, late = numbered(0), 6 * NS
+    script.info.dataSources[0].fields.add(
+        name="timestamp_raw", fullName="timestamp_raw", index=2, payloadIndex=2, kind=pb.Uint64
+    )
+
+    def old() -> bytes:
+        at = (now_ns() - late).to_bytes(8, "little")
+        row = pb.DataElement(payload=[b"\1".ljust(8, b"\0"), b"gen", at])
+        return pb.GadgetData(data=row).SerializeToString()
+
+    script.live, script.rate = old, 100
+    daemon = Daemon({"numbers": script})
+    with streaming(daemon.address) as sink:
+        sink.wait_for(events=5)
+        daemon.kill()
+        wait_until(lambda: sink.coverage["host0"].state is NodeState.WAITING)
+        before = len(sink.events())
+        again = Daemon({"numbers": script}, f"127.0.0.1:{daemon.port}")
+        sink.wait_for(events=before + 5)
+    again.kill()
+    [gap] = [loss for loss in sink.losses() if loss.cause is LossCause.STREAM]
+    [tail] = [loss for loss in sink.losses() if loss.cause is LossCause.STOP_TAIL]
+    assert gap.start <= sink.events()[before - 1].ts
+    assert tail.start <= sink.events()[-1].ts
 
 
 def test_a_gap_of_a_gadget_that_stays_quiet_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,7 +148,7 @@ class NodeReader:
                 " was full"
             )
             # What was in the queue when it overflowed comes to us late, and the gap with it.
-            start = self.seen - self._behind()
+            start = self.seen - self.behind()
             yield loss_chunk(self.node, start, now, missing, LossCause.IG_QUEUE, detail)
             if now >= self._doubted:
                 # One record stands for the gaps of the next moments as well.
@@ -157,7 +157,7 @@ class NodeReader:
                 doubt = loss_chunk(self.node, first, end, 0, cause, _UNTOLD, exact=False)
                 yield replace(doubt, received=now)
 
-    def _behind(self) -> int:
+    def behind(self) -> int:
         """Return how old (ns) the last event was when it came, 0 where that cannot be told."""
         at = self._last.rfind(_TIME)
         text = self._last[at + len(_TIME) : at + len(_TIME) + 19] if at >= 0 else ""
@@ -185,7 +185,7 @@ class NodeReader:
         elif severity:
             level = _SEVERITIES[min(severity, len(_SEVERITIES) - 1)]
             text = event.payload.decode("utf-8", "replace")
-            yield log_chunk(self.node, now, level, text, self._behind())
+            yield log_chunk(self.node, now, level, text, self.behind())
         else:
             text = (
                 f"a message of type {event.type} that igdash does not know: {event.payload.hex()}"

@@ -134,6 +134,7 @@ class NodeRun:
         self._leave = False
         self._hurry = asyncio.Event()
         self._absent_since = self.since
+        self._behind = 0
         self._owed: str | None = None
         self._settling: asyncio.TimerHandle | None = None
         self._attempts = 0
@@ -201,7 +202,7 @@ class NodeRun:
             if self.state is NodeState.CONNECTED:
                 # Its pod is not one of the gadget's any more, but was read until now.
                 self._settle_absence()
-                self._absent_since = now_ns()
+                self._absent_since, self._behind = now_ns(), 0
             self._account(f"{self.node} is gone for good ({why})")
             self._become(NodeState.ENDED, why)
             self._leave = True
@@ -282,14 +283,14 @@ class NodeRun:
         call = client.stream(RUN, self._first(params).SerializeToString(), on_messages, on_end)
         began = loop.time()
         try:
-            await self._until_end(client, call, ended)
+            await self._until_end(client, call, ended, reader)
         finally:
             client.cancel(call)
             self._detached(ended.result() if ended.done() else None)
             self._settle_absence()
         if self.state is NodeState.CONNECTED:
             self._proven = self._proven or loop.time() - began > PROVEN_AFTER
-            self._absent_since = self._left(reader.seen)
+            self._absent_since, self._behind = self._left(reader.seen), reader.behind()
             if self._wanted.once and reader.any_data:
                 return Status(0)
         if ended.done():
@@ -297,7 +298,11 @@ class NodeRun:
         return Status(UNAVAILABLE, f"no end within {self._stop_seconds:.0f} s of the stop")
 
     async def _until_end(
-        self, client: GrpcClient, call: Call | None, ended: asyncio.Future[Status]
+        self,
+        client: GrpcClient,
+        call: Call | None,
+        ended: asyncio.Future[Status],
+        reader: NodeReader,
     ) -> None:
         stopping = asyncio.ensure_future(self._stop.wait())
         try:
@@ -316,8 +321,8 @@ class NodeRun:
                 "at a stop Inspektor Gadget throws away what it still holds for us; how many is"
                 " not known"
             )
-            cause = LossCause.STOP_TAIL
-            self._emit(loss_chunk(self.node, began - NS, now_ns(), 0, cause, detail, exact=False))
+            start, cause = began - NS - reader.behind(), LossCause.STOP_TAIL
+            self._emit(loss_chunk(self.node, start, now_ns(), 0, cause, detail, exact=False))
 
     # -- what is different for a headless instance
 
@@ -393,7 +398,8 @@ class NodeRun:
         return f"{what} for {seconds:.1f} s; how many events happened is not known"
 
     def _lose(self, detail: str) -> None:
-        start, cause = self._absent_since, LossCause.STREAM
+        # What was on its way to us when the connection broke is as old as what came last.
+        start, cause = self._absent_since - self._behind, LossCause.STREAM
         self._emit(loss_chunk(self.node, start, now_ns(), 0, cause, detail, exact=False))
 
     def _judge(self, status: Status) -> None:
