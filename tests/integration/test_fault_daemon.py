@@ -153,6 +153,15 @@ def test_a_stop_on_the_way_back_tells_of_the_time_without_a_connection() -> None
     assert gap.start <= max(event.ts for event in sink.events()) <= gap.end
 
 
+def test_a_gadget_that_was_quiet_until_it_went_has_its_gap_at_the_stop() -> None:
+    daemon = Daemon({"numbers": numbered(0)})
+    with streaming(daemon.address) as sink:
+        sink.wait_for(calls=("started",))
+        daemon.kill()
+        wait_until(lambda: sink.coverage["host0"].state is NodeState.WAITING)
+    assert [loss.cause for loss in sink.losses()] == [LossCause.STREAM]
+
+
 def test_a_gadget_given_up_after_an_interruption_has_its_gap(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

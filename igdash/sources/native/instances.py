@@ -117,7 +117,8 @@ class InstanceRun(NodeRun):
         self._hopeless = False
         self._removed = False
         if memory.met:
-            self._proven, self._absent_since = True, memory.at
+            self._proven = self._came = True
+            self._absent_since = memory.at
         self._timer: asyncio.TimerHandle | None = None
         self._held_since = 0.0
         self._last = 0.0
@@ -321,8 +322,6 @@ class InstanceRun(NodeRun):
             super()._judge(status)
             return
         if self._hopeless:
-            if self._proven:
-                self._account("the instance could not be read any more")
             self._proven = False
         elif status.code == 0 and self._own:
             status = Status(UNAVAILABLE, "the instance was removed by somebody")

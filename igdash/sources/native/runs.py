@@ -140,6 +140,7 @@ class NodeRun:
         self._attempts = 0
         self._refusals = 0
         self._proven = False
+        self._came = False
 
     @property
     def status(self) -> NodeStatus:
@@ -150,6 +151,7 @@ class NodeRun:
         if state is not self.state:
             self.since = now_ns()
         self.state, self.reason = state, reason
+        self._came = self._came or state is NodeState.CONNECTED
 
     async def work(self) -> None:
         """Run until stopped, ended or refused."""
@@ -169,13 +171,13 @@ class NodeRun:
                 self._changed(self)
                 await self._pause(backoff)
         if self.state is NodeState.WAITING:
-            if self._proven:
+            if self._came:
                 self._account("no connection to the gadget on this node")
             self._become(NodeState.ENDED)
         self._changed(self)
 
     def _broke(self, why: str) -> None:
-        if self._proven and self.state is NodeState.WAITING:
+        if self._came and self.state is NodeState.WAITING:
             self._account("no connection to the gadget on this node")
         self._log("error", why)
         self._become(NodeState.FAILED, why)
@@ -414,7 +416,7 @@ class NodeRun:
         self._refusals = self._refusals + 1 if refused else 0
         reason = cause_first(status.message or CODES[min(status.code, len(CODES) - 1)])
         if refused and (not self._proven or self._refusals > REFUSALS):
-            if self._proven and self.state is NodeState.WAITING:
+            if self._came and self.state is NodeState.WAITING:
                 self._account("the gadget could not be started again on this node")
             self._become(NodeState.FAILED, reason)
             self._log("error", status.message or reason)
