@@ -14,7 +14,7 @@
     shown: false, route: null, asked: {},
   });
   let aborter = new AbortController();
-  let refreshing = false, again = 0, losing = 0;
+  let refreshing = false, wanted = false, again = 0, losing = 0;
 
   /* ---------------------------------------------------------------- saying what happened */
 
@@ -86,7 +86,7 @@
     aborter = new AbortController();
     clearTimeout(again);
     clearTimeout(losing);
-    refreshing = false;
+    refreshing = wanted = false;
     Object.assign(core, {
       id: route.id, gen: core.gen + 1, session: null, fields: null, sources: [], losses: null, problem: null, route: route,
       live: ig.live.sessions.get(route.id) || null, shown: true, tab: tabOf(route), asked: askedOf(route),
@@ -137,9 +137,12 @@
     }
   }
 
-  /* Ask for the session again, at most once per REFRESH_MS; counters in between come by frames. */
+  /* Ask for the session again, at most once per REFRESH_MS; counters in between come by frames. Who
+     asks sooner is not forgotten: news of an end come only once. */
   core.refresh = function () {
-    if (refreshing || !core.shown || core.id === null) return;
+    if (!core.shown || core.id === null) return;
+    wanted = refreshing;
+    if (refreshing) return;
     refreshing = true;
     const gen = core.gen;
     core.get().then(take).catch((error) => {
@@ -147,10 +150,13 @@
       if (error.problem && error.problem.status === 404) {
         core.problem = error;
         emit('problem', error);
-      }
+      } else wanted = true;
     }).finally(() => {
       if (gen !== core.gen) return;
-      again = setTimeout(() => { refreshing = false; }, REFRESH_MS);
+      again = setTimeout(() => {
+        refreshing = false;
+        if (wanted) core.refresh();
+      }, REFRESH_MS);
     });
   };
 

@@ -1,0 +1,64 @@
+"""The session view while answers are late, fail or overtake each other, and at a session's end: what
+is shown is of what is asked now, and nothing waits for ever."""
+
+from __future__ import annotations
+
+from igdash.domain.losses import Loss, LossCause
+from igdash.domain.nodes import NodeState, NodeStatus
+from igdash.domain.sessions import SessionId, SessionState
+from igdash.domain.times import now_ns
+from tests.browser.test_session import see, started
+from tests.support.browser import Page
+from tests.support.web import Web
+
+HOLD = """(() => {
+  const real = window.fetch.bind(window), part = arguments[0];
+  window.held = [];
+  window.release = () => { window.fetch = real; window.held.forEach((go) => go()); return 1; };
+  window.fetch = async (url, options) => {
+    const answer = await real(url, options);
+    if (String(url).includes(part)) await new Promise((go) => window.held.push(go));
+    return answer;
+  };
+  return 1;
+})()"""
+
+
+def hold(page: Page, part: str) -> None:
+    """From now on answers to addresses with `part` in them are kept back until `release`."""
+    page.js(HOLD, part)
+
+
+def held(page: Page) -> None:
+    page.wait("window.held.length > 0")
+
+
+def release(page: Page) -> None:
+    page.js("window.release()")
+
+
+def go(page: Page, path: str) -> None:
+    page.js("igdash.nav(arguments[0]) || 1", path)
+
+
+def ask(page: Page, **changes: str | None) -> None:
+    page.js("igdash.session.core.ask(arguments[0]) || 1", changes)
+
+
+def lost(side: Web, id_: SessionId, count: int = 7) -> None:
+    now = now_ns()
+    loss = Loss(node="worker-1", start=now - 5, end=now, count=count, cause=LossCause.KERNEL)
+    side.control.add(id_, [], losses=[loss])
+
+
+def test_an_end_soon_after_other_news_is_shown_with_its_reason(page: Page, side: Web) -> None:
+    id_ = started(side, 3)
+    see(page, id_)
+    side.control.cover(
+        id_,
+        NodeStatus(name="worker-1", state=NodeState.CONNECTED),
+        NodeStatus(name="worker-2", state=NodeState.WAITING),
+    )
+    page.wait(lambda: "1/2" in page.text("#session-stats"))
+    side.control.end(id_, SessionState.FAILED, "no kprobes in this kernel")
+    page.wait(lambda: "no kprobes in this kernel" in page.text("#session-banner"))
