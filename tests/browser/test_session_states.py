@@ -62,3 +62,16 @@ def test_an_end_soon_after_other_news_is_shown_with_its_reason(page: Page, side:
     page.wait(lambda: "1/2" in page.text("#session-stats"))
     side.control.end(id_, SessionState.FAILED, "no kprobes in this kernel")
     page.wait(lambda: "no kprobes in this kernel" in page.text("#session-banner"))
+
+
+def test_losses_that_are_not_known_yet_are_not_called_none(page: Page, side: Web) -> None:
+    id_ = started(side, 3)
+    lost(side, id_)
+    page.open("/gadgets")
+    hold(page, "/losses")
+    go(page, f"/sessions/{id_}?tab=losses")
+    held(page)
+    page.wait("igdash.session.core.session !== null")
+    assert "Nothing was lost" not in page.text("#session-losses")
+    release(page)
+    page.wait(lambda: "7 events lost" in page.text("#session-losses"))

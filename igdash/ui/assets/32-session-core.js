@@ -10,7 +10,7 @@
   const REFRESH_MS = 2000, LOSSES_MS = 10000, FIELDS_KEPT = 30;
 
   const core = (view.core = {
-    id: null, gen: 0, session: null, fields: null, sources: [], tab: 'events', live: null, losses: null, problem: null,
+    id: null, gen: 0, session: null, fields: null, sources: [], tab: 'events', live: null, losses: null, lossesProblem: null, problem: null,
     shown: false, route: null, asked: {},
   });
   let aborter = new AbortController();
@@ -88,7 +88,7 @@
     clearTimeout(losing);
     refreshing = wanted = false;
     Object.assign(core, {
-      id: route.id, gen: core.gen + 1, session: null, fields: null, sources: [], losses: null, problem: null, route: route,
+      id: route.id, gen: core.gen + 1, session: null, fields: null, sources: [], losses: null, lossesProblem: null, problem: null, route: route,
       live: ig.live.sessions.get(route.id) || null, shown: true, tab: tabOf(route), asked: askedOf(route),
     });
     emit('open', route);
@@ -162,11 +162,22 @@
 
   /* Losses of unknown number change no counter, so they are also asked for now and then. */
   core.loadLosses = function () {
-    clearTimeout(losing);
-    if (!core.ended()) losing = setTimeout(() => { if (core.shown && core.session) core.loadLosses(); }, LOSSES_MS);
+    const later = () => {
+      clearTimeout(losing);
+      losing = setTimeout(() => { if (core.shown && core.session) core.loadLosses(); }, LOSSES_MS);
+    };
+    if (core.ended()) clearTimeout(losing);
+    else later();
     core.quiet(core.get('/losses').then((answer) => {
-      core.losses = answer;
+      Object.assign(core, { losses: answer, lossesProblem: null });
       emit('losses', answer);
+    }).catch((error) => {
+      if (!core.isAbort(error)) {
+        core.lossesProblem = error;
+        later();
+        emit('losses', core.losses);
+      }
+      throw error;
     }));
   };
 

@@ -14,12 +14,12 @@
   const COLUMNS = ['From', 'Events lost', 'Cause', 'Node', 'To', 'Detail'];
   function paintLosses() {
     const root = ig.$('session-losses');
-    const answer = core.losses;
-    if (!core.session) {
-      root.replaceChildren(skeleton());
+    const answer = core.losses, problem = core.lossesProblem;
+    if (!core.session || !answer) {
+      root.replaceChildren(core.session && problem ? empty('warn', 'The losses cannot be read', problem.message) : skeleton());
       return;
     }
-    const list = answer ? [...answer.losses].reverse() : [];
+    const list = [...answer.losses].reverse();
     if (list.length === 0) {
       root.replaceChildren(empty('check', 'Nothing was lost', core.ended()
         ? 'Every event that reached igdash is stored, and neither the kernel nor Inspektor Gadget reported a loss while this session ran.'
@@ -115,7 +115,11 @@
     });
     core.on('tab', (name) => { if (name === 'losses') paintLosses(); else follow(); });
     core.on('losses', () => { if (core.tab === 'losses') paintLosses(); });
-    core.on('ready', () => { if (core.tab === 'losses') paintLosses(); });
+    core.on('ready', () => {
+      if (core.tab !== 'losses') return;
+      paintLosses();
+      core.loadLosses(); // rows, that else bring them along, may take their time
+    });
     core.on('session', follow);
     core.on('frame', follow);
   });
