@@ -7,7 +7,7 @@ from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.sessions import SessionId, SessionState
 from igdash.domain.times import now_ns
-from tests.browser.test_session import see, started
+from tests.browser.test_session import painted, pids, see, started
 from tests.support.browser import Page
 from tests.support.web import Web
 
@@ -75,3 +75,41 @@ def test_losses_that_are_not_known_yet_are_not_called_none(page: Page, side: Web
     assert "Nothing was lost" not in page.text("#session-losses")
     release(page)
     page.wait(lambda: "7 events lost" in page.text("#session-losses"))
+
+
+def test_a_session_opened_while_another_is_asked_is_not_dimmed(page: Page, side: Web) -> None:
+    one, two = started(side, 3), started(side, 3)
+    see(page, one)
+    hold(page, "/events?")
+    ask(page, filter="comm = nginx")
+    held(page)
+    go(page, "/sessions")
+    release(page)
+    go(page, f"/sessions/{two}")
+    painted(page, two)
+    assert not page.js("document.getElementById('session-root').classList.contains('s-asking')")
+
+
+REFUSE = """(() => {
+  const real = window.fetch.bind(window), part = arguments[0];
+  window.fetch = async (url, options) => {
+    if (!String(url).includes(part)) return real(url, options);
+    window.fetch = real;
+    window.refused = true;
+    return new Response('{"status":503,"title":"Busy","detail":"all workers are busy"}', { status: 503 });
+  };
+  return 1;
+})()"""
+
+
+def test_rows_of_a_removed_filter_are_not_left_behind_when_the_stream_is_refused(
+    page: Page, side: Web
+) -> None:
+    id_ = started(side, 9)
+    side.control.end(id_, SessionState.STOPPED)
+    see(page, id_, "?filter=pid%20%3D%205")
+    page.wait(lambda: pids(page) == ["5"])
+    page.js(REFUSE, "/events?")
+    ask(page, filter=None)
+    page.click("#session-trouble .btn")
+    page.wait(lambda: pids(page)[:2] == ["9", "8"])

@@ -9,7 +9,7 @@
   const { Found, orderOf, PAGE } = view.found;
   const BUSY_TRIES = 4, BUSY_MS = 600, NEWS_MS = 1000, LONG_MS = 110000;
   const ROWS = ['filter', 'from', 'to', 'sort'];
-  let aborter = new AbortController(), newsTimer = 0, counting = false, searching = null, stopped = false;
+  let aborter = new AbortController(), newsTimer = 0, counting = false, searching = null, stopped = false, turn = 0;
   const g = () => view.grid.state;
   const asked = (view.asked = {});
 
@@ -54,6 +54,7 @@
      session. Answers what the first page will be, or null when the whole stream is wanted. */
   asked.open = function () {
     clearTimeout(newsTimer);
+    waiting(false);
     g().found = null;
     if (!asked.wanted()) return null;
     if (orderOf(core.asked.sort) !== 'newest') return Promise.resolve({ events: [] });
@@ -75,18 +76,30 @@
     plan();
   }
 
+  /* The rows before look aside until the first page of what was asked last is there, or nothing comes
+     of it any more: another jump, another session. Answers the function that says so. */
+  function waiting(on) {
+    const mine = ++turn, root = ig.$('session-root');
+    root.classList.toggle('s-asking', on);
+    return () => mine === turn && root.classList.remove('s-asking');
+  }
   /* Ask anew, as the address says; the rows before stay until the first page is there. */
   asked.begin = async function (head) {
-    const root = ig.$('session-root');
+    const over = waiting(true);
     ig.$('session-trouble').hidden = true;
-    root.classList.add('s-asking');
-    if (!asked.wanted()) {
-      const { signal } = (aborter.abort(), (aborter = new AbortController()));
-      await stream(signal);
-      if (signal.aborted) throw stale();
-    } else await first(make(head));
-    root.classList.remove('s-asking');
-    plan();
+    try {
+      if (!asked.wanted()) {
+        const { signal } = (aborter.abort(), (aborter = new AbortController()));
+        await stream(signal);
+        if (signal.aborted) throw stale();
+      } else await first(make(head));
+    } catch (error) {
+      if (!core.isAbort(error)) view.grid.trouble(error);
+      throw error;
+    } finally {
+      over();
+      plan();
+    }
   };
   async function stream(signal) {
     const page = await view.grid.fetchPage('before=' + (g().latest + 1) + '&limit=' + PAGE, signal);
@@ -194,9 +207,8 @@
   asked.sortAll = async function () {
     const found = make();
     found.budget = LONG_MS;
-    ig.$('session-root').classList.add('s-asking');
-    await first(found);
-    ig.$('session-root').classList.remove('s-asking');
+    const over = waiting(true);
+    await first(found).finally(over);
   };
 
   /* How the answer stands: {kind: 'searching'|'stopped'|'partial'|'', examined, total}. */
