@@ -90,6 +90,37 @@ def test_a_session_opened_while_another_is_asked_is_not_dimmed(page: Page, side:
     assert not page.js("document.getElementById('session-root').classList.contains('s-asking')")
 
 
+CUT = """(() => {
+  const real = window.fetch.bind(window);
+  window.cutting = true;
+  window.under = 0;
+  window.fetch = async (url, options) => {
+    const asked = /\\/events\\?.*before=(\\d+)/.exec(String(url));
+    if (!asked || !window.cutting || !String(url).includes('filter=')) return real(url, options);
+    window.under += 1;
+    await new Promise((go) => setTimeout(go, 50));
+    setTimeout(() => { window.under -= 1; }, 50);
+    return new Response(JSON.stringify({ events: [], first_seq: 1, last_seq: 300, next: Math.min(301, Number(asked[1])),
+      scope: { from_seq: 301, to_seq: 300, examined: 1, total: 300, complete: false } }));
+  };
+  return 1;
+})()"""
+
+
+def test_a_search_goes_on_when_it_is_looked_at_again(page: Page, side: Web) -> None:
+    id_ = started(side, 300)
+    see(page, id_)
+    page.js(CUT)
+    ask(page, filter="pid = 1")
+    page.wait(lambda: "Looked through" in page.text(".s-search"))
+    page.click("#session-tabs [data-tab='log']")
+    page.wait("document.getElementById('session-root').dataset.tab === 'log'")
+    page.wait("window.under === 0")  # nobody looks: it rests
+    page.js("window.cutting = false, 1")
+    page.click("#session-tabs [data-tab='events']")
+    page.wait(lambda: pids(page) == ["1"])
+
+
 REFUSE = """(() => {
   const real = window.fetch.bind(window), part = arguments[0];
   window.fetch = async (url, options) => {

@@ -328,5 +328,15 @@
     view.grid.select(row.seq);
   };
 
-  ig.ready(() => core.on('close', () => { clearTimeout(newsTimer); aborter.abort(); }));
+  /* A search rests while nobody looks. */
+  function wake() {
+    const { found } = g();
+    if (found && found.cut && view.grid.looked()) search(found);
+  }
+
+  ig.ready(() => {
+    core.on('tab', wake);
+    core.on('close', () => { clearTimeout(newsTimer); aborter.abort(); });
+    document.addEventListener('visibilitychange', wake);
+  });
 })();
