@@ -121,6 +121,16 @@ def test_a_search_goes_on_when_it_is_looked_at_again(page: Page, side: Web) -> N
     page.wait(lambda: pids(page) == ["1"])
 
 
+def test_figures_go_with_the_filter_they_were_of(page: Page, side: Web) -> None:
+    id_ = started(side, 30)
+    see(page, id_)
+    page.js("igdash.session.fields.open('proc.pid') || 1")
+    page.find("[data-field='proc.pid'] .f-figures")
+    ask(page, filter="comm = nobody")
+    page.wait(lambda: "No event matches" in page.text("[data-field='proc.pid']"))
+    assert page.all("[data-field='proc.pid'] .f-figures") == []
+
+
 REFUSE = """(() => {
   const real = window.fetch.bind(window), part = arguments[0];
   window.fetch = async (url, options) => {

@@ -321,7 +321,8 @@
     clearTimeout(p.timer);
     aborter.abort();
     aborter = new AbortController();
-    for (const one of p.list) one.budget = null;
+    /* Figures come after values: until then those of another question are none of these. */
+    for (const one of p.list) Object.assign(one, { budget: null, figures: null });
   }
 
   /* Rows come first: the server has few workers. */
