@@ -7,7 +7,7 @@ from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.sessions import SessionId, SessionState
 from igdash.domain.times import now_ns
-from tests.browser.test_session import painted, pids, see, started
+from tests.browser.test_session import painted, pids, see, started, tcp
 from tests.support.browser import Page
 from tests.support.web import Web
 
@@ -154,3 +154,32 @@ def test_rows_of_a_removed_filter_are_not_left_behind_when_the_stream_is_refused
     ask(page, filter=None)
     page.click("#session-trouble .btn")
     page.wait(lambda: pids(page)[:2] == ["9", "8"])
+
+
+def test_bars_of_an_ended_session_are_those_of_its_filter_though_once_refused(
+    page: Page, side: Web
+) -> None:
+    id_ = started(side, 30)
+    side.control.end(id_, SessionState.STOPPED)
+    see(page, id_)
+    page.wait("document.querySelector('.s-bars').getAttribute('d') !== ''")
+    page.js(REFUSE, "/histogram")
+    ask(page, filter="comm = nobody")
+    page.wait("window.refused")
+    page.wait("document.querySelector('.s-bars').getAttribute('d') === ''")
+
+
+def test_bars_hold_what_came_while_they_were_counted_for_the_last_time(
+    page: Page, side: Web
+) -> None:
+    id_ = started(side, 5)
+    see(page, id_, "?split=type")
+    page.wait(lambda: page.text(".s-legend") == "connect\n5")
+    hold(page, "/histogram")
+    held(page)
+    side.control.add(id_, [tcp(n) for n in range(6, 10)])
+    side.control.end(id_, SessionState.STOPPED)
+    page.wait("igdash.session.core.ended()")
+    page.wait("igdash.session.core.session.stopped")
+    release(page)
+    page.wait(lambda: page.text(".s-legend") == "connect\n9")

@@ -10,8 +10,9 @@
   const text = view.text;
   const HEIGHT = 72, MOST = 240, FEWEST = 60, FAST_MS = 1000, SLOW_MS = 2000, REST = 6, LONG_MS = 30000, ROWS_FIRST_MS = 1500;
   const FINE = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
-  /* `zoom`: the part of time shown when it is not the whole life. `parts`: what is counted so far. */
-  const state = { buckets: [], from: 0, step: 1, timer: 0, loading: false, at: -1, zoom: null, values: [], scope: null, parts: null, took: 0, serial: 0, waiting: 0 };
+  /* `zoom`: the part of time shown when it is not the whole life. `parts`: what is counted so far. `of`:
+     the question of the bars shown. `again`: asked for while loading; `failed`: to be tried again. */
+  const state = { buckets: [], from: 0, step: 1, timer: 0, loading: false, at: -1, zoom: null, values: [], scope: null, parts: null, took: 0, serial: 0, waiting: 0, of: '', again: false, failed: false };
   let ui = null, aborter = new AbortController();
 
   const seconds = (rfc) => Date.parse(rfc) / 1000;
@@ -124,13 +125,15 @@
   }
 
   function take(answer) {
-    Object.assign(state, { buckets: answer.buckets, values: answer.values || [], scope: answer.scope || null, from: seconds(answer.buckets[0].from) });
+    Object.assign(state, { of: question(), failed: false, buckets: answer.buckets, values: answer.values || [], scope: answer.scope || null, from: seconds(answer.buckets[0].from) });
     state.step = (seconds(answer.buckets[answer.buckets.length - 1].to) - state.from) / answer.buckets.length;
     paint();
   }
 
   const asking = () => Boolean(core.asked.filter || core.asked.split);
+  const question = () => JSON.stringify([core.asked.filter, core.asked.split]);
   async function load() {
+    state.again = state.loading;
     if (state.loading || !core.session || core.problem) return;
     state.loading = true;
     const { serial } = state;
@@ -147,24 +150,29 @@
       if (serial === state.serial) {
         state.took = performance.now() - begun;
         state.loading = false;
-        plan();
+        if (state.again) core.quiet(load());
+        else plan();
       }
     }
   }
   function failed(error) {
     const status = error.problem && error.problem.status;
-    if (status === 503 && state.buckets.length > 0) return;
+    state.failed = status !== 400;
+    if (status === 503 && state.buckets.length > 0 && state.of === question()) return;
     if (status === 400) {
       state.buckets = state.buckets.map((bucket) => ({ ...bucket, events: 0, split: {} }));
       paint();
-    } else ig.setText(ui.axis, 'The histogram cannot be shown: ' + error.message);
+    } else {
+      if (state.of !== question()) ui.root.classList.add('s-wait');
+      ig.setText(ui.axis, 'The histogram cannot be shown: ' + error.message);
+    }
   }
 
   const looked = () => core.shown && core.tab === 'events' && document.visibilityState === 'visible';
   function plan() {
     clearTimeout(state.timer);
     const past = state.zoom && state.zoom.to < Date.now() / 1000;
-    if (!core.session || core.ended() || past) return;
+    if (!core.session || ((core.ended() || past) && !state.failed)) return;
     const wait = Math.max(state.step <= 2 ? FAST_MS : SLOW_MS, state.took * REST);
     state.timer = setTimeout(() => (looked() ? load() : plan()), wait);
   }
@@ -269,7 +277,7 @@
     aborter = new AbortController();
     clearTimeout(state.timer);
     state.serial += 1;
-    state.loading = false;
+    state.loading = state.failed = false;
     core.quiet(load());
   }
   /* Show only this part of time (s); null = the whole life. */
@@ -290,7 +298,7 @@
     clearTimeout(state.waiting);
     aborter.abort();
     aborter = new AbortController();
-    Object.assign(state, { buckets: [], loading: false, at: -1, zoom: null, values: [], scope: null, parts: null, took: 0, serial: state.serial + 1, waiting: 0 });
+    Object.assign(state, { buckets: [], loading: false, at: -1, zoom: null, values: [], scope: null, parts: null, took: 0, serial: state.serial + 1, waiting: 0, of: '', again: false, failed: false });
     ui.root.classList.add('s-wait');
     ui.tip.hidden = true;
     for (const path of [ui.bars, ui.lost, ui.ours, ui.gaps, ui.mark, ui.outside, ui.brush, ui.edges]) path.setAttribute('d', '');
