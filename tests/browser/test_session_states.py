@@ -3,6 +3,7 @@ is shown is of what is asked now, and nothing waits for ever."""
 
 from __future__ import annotations
 
+from igdash.domain.events import LogLevel, LogLine
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.sessions import SessionId, SessionState
@@ -183,3 +184,31 @@ def test_bars_hold_what_came_while_they_were_counted_for_the_last_time(
     page.wait("igdash.session.core.session.stopped")
     release(page)
     page.wait(lambda: page.text(".s-legend") == "connect\n9")
+
+
+def test_a_log_that_could_not_be_read_is_asked_for_again(page: Page, side: Web) -> None:
+    id_ = started(side, 3)
+    side.control.end(id_, SessionState.STOPPED)
+    see(page, id_)
+    page.js(REFUSE, "/logs")
+    page.click("#session-tabs [data-tab='log']")
+    page.wait(lambda: "cannot be read" in page.text("#session-log"))
+    page.click("#session-tabs [data-tab='events']")
+    page.click("#session-tabs [data-tab='log']")
+    page.wait(lambda: "No log lines" in page.text("#session-log"))
+
+
+def test_a_burst_of_the_log_is_shown_to_its_end(page: Page, side: Web) -> None:
+    id_ = started(side, 3)
+
+    def say(first: int, last: int) -> None:
+        now, info = now_ns(), LogLevel.INFO
+        lines = [LogLine(ts=now, level=info, node="", text=f"{n}") for n in range(first, last)]
+        side.control.add(id_, [], logs=tuple(lines))
+
+    say(1, 3)
+    see(page, id_, "?tab=log")
+    page.wait(lambda: page.texts(".s-line .s-text") == ["1", "2"])
+    say(3, 1_201)
+    page.wait(lambda: page.texts(".s-line .s-text")[-1:] == ["1200"])
+    assert len(page.all(".s-line")) == 1_200

@@ -59,12 +59,16 @@
       if (logs.logs.length > 0) log.after = logs.logs[logs.logs.length - 1].n;
       log.bad = bad.malformed;
       log.badTotal = bad.total;
+      if (logs.logs.length === LOG_LIMIT) log.seen = '';
       paintLog();
     } catch (error) {
-      if (gen === core.gen && !core.isAbort(error)) ig.$('session-log').replaceChildren(empty('warn', 'The log cannot be read', error.message));
-    } finally {
-      if (gen === core.gen) log.loading = false;
+      if (gen !== core.gen || core.isAbort(error)) return;
+      Object.assign(log, { loading: false, seen: '' }); // the next look or frame tries again
+      ig.$('session-log').replaceChildren(empty('warn', 'The log cannot be read', error.message));
+      return;
     }
+    log.loading = false;
+    follow(); // what was said meanwhile, or does not fit into one answer
   }
 
   function paintLog() {
