@@ -86,7 +86,7 @@ class Live:
         self._shown, self._stats = sessions, stats
         self._picture = _Picture(
             number=last.number + 1 if last else 1,
-            full=_message(sessions, stats),
+            full=_message(sessions, stats, full=True),
             changes=_message(changed, stats),
             made=now,
         )
@@ -128,5 +128,9 @@ def _numbers(session: Session) -> dict[str, Any]:
     }
 
 
-def _message(sessions: Mapping[SessionId, Mapping[str, Any]], stats: Mapping[str, Any]) -> bytes:
-    return msgspec.json.encode({"type": "live", "sessions": sessions, "stats": stats})
+def _message(
+    sessions: Mapping[SessionId, Mapping[str, Any]], stats: Mapping[str, Any], *, full: bool = False
+) -> bytes:
+    """Encode a message; of a `full` one a page learns that what it does not name is over."""
+    told = {"type": "live", "sessions": sessions, "stats": stats}
+    return msgspec.json.encode(told | {"full": True} if full else told)

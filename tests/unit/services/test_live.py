@@ -126,6 +126,21 @@ def test_a_page_that_missed_one_gets_all(setup: Setup) -> None:
     assert set(setup.take(cursor)[1]["sessions"]) == {first, second}
 
 
+def test_a_page_that_missed_an_end_learns_that_it_knows_all_now(setup: Setup) -> None:
+    first, second = setup.store.new("a" * 12), setup.store.new("b" * 12)
+    late, message = setup.take(0)
+    assert message["full"] is True
+    setup.store.change(first, state=SessionState.STOPPED)
+    setup.later(0.3)
+    _, message = setup.take(late)
+    assert "full" not in message
+    setup.store.add(second, [1])
+    setup.later(0.3)
+    _, message = setup.take(late)
+    assert message["full"] is True
+    assert set(message["sessions"]) == {second}
+
+
 def test_who_ends_or_goes_is_told_once(setup: Setup) -> None:
     first, second = setup.store.new("a" * 12), setup.store.new("b" * 12)
     cursor, _ = setup.take(0)
