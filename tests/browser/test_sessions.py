@@ -10,7 +10,7 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from igdash.domain.losses import Loss, LossCause
-from igdash.domain.sessions import SessionId, SessionState, Target
+from igdash.domain.sessions import SessionId, SessionSpec, SessionState, Target
 from igdash.domain.times import now_ns
 from tests.support.browser import PHONE, Page
 from tests.support.web import Web
@@ -101,6 +101,18 @@ def test_search_filters_and_a_reload_that_keeps_them(page: Page, side: Web) -> N
     page.click(".sess-empty button")
     wait_column(page, "namespace", ["demo", "staging", "production"])
     assert page.path == "/sessions"
+
+
+def test_the_sessions_of_one_environment(page: Page, side: Web) -> None:
+    three(side)
+    spec = SessionSpec(gadget="trace_dns", environment="edge")
+    side.control.start(spec)
+    open_table(page, "/sessions?state=running&environment=edge", rows=1)
+    assert "Trace DNS" in column(page, "gadget")[0]
+    assert page.texts(".sess-chip .n") == ["1", "1", "0", "0"]
+    assert page.js("document.querySelector('[aria-label=Environment]').value") == "edge"
+    page.js("igdash.nav('/sessions') || 1")
+    page.wait("document.querySelectorAll('.sess-table tbody tr').length === 4")
 
 
 def test_back_returns_to_the_same_table(page: Page, side: Web) -> None:

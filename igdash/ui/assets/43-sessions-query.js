@@ -11,7 +11,7 @@
     { key: 'ended', label: 'Ended', states: ['stopped', 'interrupted'] },
     { key: 'failed', label: 'Failed', states: ['failed'] },
   ];
-  const FIELDS = ['q', 'state', 'gadget', 'namespace', 'sort'];
+  const FIELDS = ['q', 'state', 'gadget', 'namespace', 'environment', 'sort'];
   const DEFAULT_SORT = '-started';
   const SEARCH_DELAY = 180;
 
@@ -31,13 +31,14 @@
     }
   }
 
-  const filtered = (query) => Boolean(query.q || query.state || query.gadget || query.namespace);
+  const filtered = (query) =>
+    Boolean(query.q || query.state || query.gadget || query.namespace || query.environment);
 
   function search(query, group, more) {
     const params = new URLSearchParams();
     const states = GROUPS.find((g) => g.key === group).states;
     states.forEach((state) => params.append('state', state));
-    for (const field of ['q', 'gadget', 'namespace']) {
+    for (const field of ['q', 'gadget', 'namespace', 'environment']) {
       if (query[field]) params.set(field, query[field]);
     }
     for (const [key, value] of Object.entries(more)) params.set(key, value);
@@ -103,13 +104,14 @@
     const chips = GROUPS.map(chip);
     const gadget = select('Gadget', 'Gadget: all');
     const namespace = select('Namespace', 'Namespace: all');
+    const environment = select('Environment', 'Environment: all');
     const sort = ig.el('select', { class: 'form-select sess-select sess-sort', 'aria-label': 'Sort by' },
       ig.sessionsRow.COLUMNS.filter((c) => c.sort).flatMap(sortOptions));
     const bar = ig.el('div', { class: 'bar sess-bar' },
       ig.el('label', { class: 'q' }, ig.icon('search'), input, ig.el('kbd', {}, '/')),
       ig.el('div', { class: 'sess-chips', role: 'group', 'aria-label': 'State' },
         ...chips.map((c) => c.button)),
-      gadget, namespace, sort);
+      gadget, namespace, environment, sort);
 
     let timer = 0;
     const flush = () => {
@@ -133,6 +135,7 @@
     gadget.addEventListener('change', () => changed({ gadget: gadget.value }));
     sort.addEventListener('change', () => changed({ sort: sort.value }));
     namespace.addEventListener('change', () => changed({ namespace: namespace.value }));
+    environment.addEventListener('change', () => changed({ environment: environment.value }));
 
     return {
       node: bar,
@@ -145,9 +148,11 @@
       counts(numbers) {
         chips.forEach((c) => (c.count.textContent = ig.fmt.count(numbers[c.key])));
       },
-      options(gadgets, namespaces, query) {
+      options(gadgets, namespaces, environments, query) {
         fill(gadget, gadgets, query.gadget);
         fill(namespace, namespaces, query.namespace);
+        fill(environment, environments, query.environment);
+        environment.hidden = environments.length < 2 && !query.environment;
       },
     };
   }

@@ -10,7 +10,7 @@
 
   function noMatch(query, clear) {
     const what = query.q ? '“' + query.q + '”' : 'these filters';
-    const also = query.q && (query.state || query.gadget || query.namespace);
+    const also = query.q && (query.state || query.gadget || query.namespace || query.environment);
     return [ig.el('h2', {}, 'No session matches ' + what + (also ? ' and the filters' : '')),
       ig.el('p', {}, 'The search looks at gadget, name, namespace, pod, container, node, ' +
         'environment and id of every session, running or ended.'),

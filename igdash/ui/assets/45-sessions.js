@@ -233,15 +233,18 @@
   function fillFilters() {
     const gadgets = new Map();
     const namespaces = new Map();
+    const environments = new Map();
     for (const { session } of view.rows) {
+      environments.set(session.environment, session.environment);
       gadgets.set(session.gadget, session.title || session.gadget);
       const namespace = session.target && session.target.namespace;
       if (namespace) namespaces.set(namespace, namespace);
     }
     const sorted = (map) => [...map].sort((a, b) => a[1].localeCompare(b[1]));
-    const known = view.query.gadget || view.query.namespace || view.query.q || view.query.state;
-    if (!known || !ui.filters) ui.filters = [sorted(gadgets), sorted(namespaces)];
-    ui.toolbar.options(ui.filters[0], ui.filters[1], view.query);
+    if (!ig.sessionsQuery.filtered(view.query) || !ui.filters) {
+      ui.filters = [gadgets, namespaces, environments].map(sorted);
+    }
+    ui.toolbar.options(...ui.filters, view.query);
   }
 
   function showStatus() {
@@ -258,7 +261,7 @@
     if (view.rows.length) return;
     const notes = ig.sessionsNotes;
     ui.empty.replaceChildren(...(ig.sessionsQuery.filtered(view.query)
-      ? notes.noMatch(view.query, () => change({ q: '', state: '', gadget: '', namespace: '' }))
+      ? notes.noMatch(view.query, () => change({ q: '', state: '', gadget: '', namespace: '', environment: '' }))
       : notes.nothingYet()));
   }
 
