@@ -185,8 +185,8 @@
   };
 
   const fmt = (ig.fmt = {
-    /** 12345678 → "12,345,678", exact for Big too. */
-    count: (n) => (n === null || n === undefined ? "–" : String(n).replace(/\B(?=(\d{3})+(?!\d))/g, ",")),
+    /** 12345678.25 → "12,345,678.25", exact for Big too. */
+    count: (n) => (n === null || n === undefined ? "–" : String(n).replace(/^-?\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","))),
     /** 48122 → "48.1k" */
     short: (n) => scaled(n, ["", "k", "M", "G", "T"], 1000),
     /** events per second → "0.4/s", "96/s", "1.9k/s" */
