@@ -197,6 +197,19 @@ def test_all_shown_are_deleted_and_a_refusal_is_told_per_session(page: Page, sid
     assert all("503" in line for line in page.console())
 
 
+def test_a_deleted_session_is_not_called_new(page: Page, side: Web) -> None:
+    ids = three(side)
+    open_table(page)
+    ActionChains(page.driver).move_to_element(page.find(".sess-table tbody tr")).perform()
+    page.click(box(page, ids["demo"]))
+    page.click(".sess-selbar .btn.danger:nth-of-type(2)")
+    page.click("dialog .btn.danger")
+    page.wait("document.querySelectorAll('.sess-table tbody tr').length === 2")
+    page.wait(f"igdash.live.sessions.get('{ids['demo']}').state === 'deleted'")
+    assert page.text("#sessions-root .status").startswith("2 of 2 sessions")
+    assert page.js("document.querySelector('#sessions-root .status .btn').hidden")
+
+
 def test_row_menu_and_run_again(page: Page, side: Web) -> None:
     id_ = side.session(
         "trace_tcp", name="first", target=Target(namespace="demo"), params={"pid": "7"}

@@ -411,6 +411,7 @@
 
   function onLive(frame) {
     if (!view.active || !view.query) return;
+    let gone = false;
     for (const [id, part] of Object.entries(frame.sessions || {})) {
       const row = view.byId.get(id);
       if (row) {
@@ -420,11 +421,13 @@
           ui.select.sync();
           view.counted = null;
         }
+      } else if (part.state !== 'running' && part.state !== 'starting') {
+        gone = view.unseen.delete(id) || gone; // one that was deleted here still says how it ends
       } else if (!ig.sessionsQuery.filtered(view.query) && view.rows.length === view.total) {
         view.unseen.add(id);
       }
     }
-    if (view.unseen.size) showStatus();
+    if (view.unseen.size || gone) showStatus();
   }
 
   function enter(route) {
