@@ -173,6 +173,16 @@ def test_several_are_stopped_after_one_question_that_names_them(page: Page, side
     page.wait("document.querySelector('.sess-selbar').hidden")
 
 
+def test_a_headless_session_is_not_stopped_without_a_word_of_its_instance(
+    page: Page, side: Web
+) -> None:
+    id_ = side.session("trace_tcp", headless=True)
+    open_table(page, rows=1)
+    page.click("td.c-actions [data-act=stop]")
+    assert "The headless instance is removed from the nodes" in page.find("dialog p").text
+    assert state(side, id_) is SessionState.RUNNING
+
+
 def test_all_shown_are_deleted_and_a_refusal_is_told_per_session(page: Page, side: Web) -> None:
     ids = three(side)
     side.control.end(ids["demo"], SessionState.STOPPED)

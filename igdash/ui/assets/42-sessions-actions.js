@@ -20,8 +20,15 @@
 
   function askStop(sessions) {
     const its = sessions.length === 1 ? 'its' : 'their';
-    const text = names(sessions) + '. Collecting ends; ' + its + ' events stay stored and readable.';
+    const text = names(sessions) + '. Collecting ends; ' + its + ' events stay stored and readable.' + instances(sessions);
     return ig.confirm(text, { action: 'Stop', title: 'Stop ' + plural(sessions.length, 'session') + '?' });
+  }
+
+  /* What a stop takes away from the nodes; leaving it there is the session view's and the sidebar's. */
+  function instances(sessions) {
+    const n = sessions.filter((s) => s.headless).length;
+    if (!n) return '';
+    return n === 1 ? ' The headless instance is removed from the nodes.' : ' ' + n + ' headless instances are removed from the nodes.';
   }
 
   function askDelete(sessions) {
@@ -32,7 +39,7 @@
       first = ' ' + which + ' running and ' + (live === 1 ? 'is' : 'are') + ' stopped first.';
     }
     const text = names(sessions) + ', with ' + plural(sumEvents(sessions), 'stored event') + '.' +
-      first + ' This cannot be undone.';
+      first + instances(sessions) + ' This cannot be undone.';
     return ig.confirm(text,
       { action: 'Delete', title: 'Delete ' + plural(sessions.length, 'session') + '?' });
   }
@@ -55,7 +62,7 @@
   async function stop(sessions, hooks) {
     const live = sessions.filter((s) => s.state === 'running' || s.state === 'starting');
     if (!live.length) return [];
-    const quiet = live.length === 1 && !(Number(live[0].rate) > 0);
+    const quiet = live.length === 1 && !(Number(live[0].rate) > 0) && !live[0].headless;
     if (!quiet && !(await askStop(live))) return null;
     live.forEach((s) => hooks.mark(s.id, 'stopping'));
     const failed = await each(live, (s) => ig.api(path(s, '/stop'), { method: 'POST' }));
