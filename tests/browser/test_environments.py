@@ -97,3 +97,25 @@ class TestTroubles:
         side.control.down = True
         page.click("[data-name=demo] .btn")
         page.wait(lambda: "does not answer" in page.text("[data-name=demo] .envs-end"))
+
+
+TIMERS = """(() => {
+  const { setTimeout: set, clearTimeout: clear } = window;
+  window.timers = new Set();
+  window.setTimeout = (fn, ms, ...more) => {
+    const id = set(fn, ms, ...more);
+    if (ms === 5000) window.timers.add(id);
+    return id;
+  };
+  window.clearTimeout = (id) => { window.timers.delete(id); clear(id); };
+  return 1;
+})()"""
+
+
+def test_coming_and_going_asks_no_more_often(page: Page) -> None:
+    page.open("/gadgets")
+    page.js(TIMERS)
+    for _ in range(5):
+        page.js("igdash.nav('/environments'), igdash.nav('/gadgets'), 1")
+    page.js("igdash.nav('/environments') || 1")
+    assert page.js("window.timers.size") == 1

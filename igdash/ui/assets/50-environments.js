@@ -10,7 +10,7 @@
   const EXAMPLE = '[[environments]]\nname = "this-host"\nkind = "ig-daemon"\naddress = "unix:///var/run/ig/ig.socket"\n\n' +
     '[[environments]]\nname = "cluster"\nkind = "kubernetes"\ncontext = ""            # the kubeconfig\'s current one\n';
   const cards = new Map();
-  let timer = 0, active = false;
+  let timer = 0, looking = 0, active = false;
 
   const seconds = (moment) => Math.max(0, Math.round((Date.parse(moment) - Date.now()) / 1000));
   const next = (e) => {
@@ -154,8 +154,8 @@
       timer = setInterval(() => { counts(); }, 1000);
       look();
     });
-    ig.onLeave("environments", () => { active = false; clearInterval(timer); });
+    ig.onLeave("environments", () => { active = false; clearInterval(timer); clearTimeout(looking); });
   });
   /* More often than in the background while somebody looks. */
-  const look = () => setTimeout(() => { if (active) { if (!document.hidden) ig.environments.refresh(); look(); } }, LOOK_MS);
+  const look = () => { looking = setTimeout(() => { if (!document.hidden) ig.environments.refresh(); look(); }, LOOK_MS); };
 })();
