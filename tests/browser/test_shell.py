@@ -88,6 +88,33 @@ def test_a_session_started_elsewhere_appears(page: Page, side: Web) -> None:
     assert page.text(".card[data-gadget=trace_exec] .card-count") == "1 running"
 
 
+LATE = """(() => {
+  const real = window.fetch.bind(window);
+  window.fetch = async (url, options) => {
+    const answer = await real(url, options);
+    if (!String(url).includes('state=starting')) return answer;
+    window.fetch = real;
+    await new Promise((go) => { window.arrive = go; });
+    return answer;
+  };
+  return 1;
+})()"""
+
+
+def test_a_late_answer_does_not_bring_back_a_session_that_ended(page: Page, side: Web) -> None:
+    first, *_ = three(side)
+    page.open("/gadgets")
+    wait_runs(page, 3)
+    page.js(LATE)
+    page.js("(window.asked = igdash.running.refresh().then(() => { window.done = true; })) && 1")
+    page.wait("Boolean(window.arrive)")
+    side.control.end(first, SessionState.STOPPED)
+    wait_runs(page, 2)
+    page.js("window.arrive() || 1")
+    page.wait("window.done")
+    assert len(runs(page)) == 2
+
+
 def test_picker_by_keyboard(page: Page, side: Web) -> None:
     ids = three(side)
     page.open("/gadgets")

@@ -41,8 +41,10 @@
     const before = [...byId.keys()].join();
     const fresh = new Map(sessions.map((s) => {
       const live = ig.live.sessions.get(s.id);
-      /* The same object for the same session, so that whoever holds one sees it grow. */
-      return [s.id, Object.assign(byId.get(s.id) || {}, s, live && live.last_seq > s.last_seq ? live : null)];
+      /* The same object for the same session, so that whoever holds one sees it grow. An end is news
+         whatever the answer says: it may have been under way. */
+      const newer = live && (live.last_seq > s.last_seq || ENDED.has(live.state));
+      return [s.id, Object.assign(byId.get(s.id) || {}, s, newer ? live : null)];
     }));
     byId.clear();
     for (const [id, s] of fresh) if (!ENDED.has(s.state)) byId.set(id, s);
