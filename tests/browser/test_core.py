@@ -170,3 +170,17 @@ def test_core_works_without_a_socket(page: Page, side: Web) -> None:
     page.wait("igdash.live.status === 'polling'")
     side.control.add(id_, ['{"n":1}', '{"n":2}'])
     page.wait(lambda: page.text(".run-t .c") == "2")
+
+
+def test_a_line_that_is_dead_without_a_word_is_given_up(page: Page, side: Web) -> None:
+    """A tunnel that broke: the socket stays open, says nothing, and its close waits for an answer."""
+    id_ = side.session("trace_tcp")
+    soon = "const wait = setTimeout; window.setTimeout = (fn, ms, ...a) => wait(fn, ms === 15000 ? 150 : ms, ...a);"
+    dead = "window.WebSocket = class { close() {} };"
+    source = {"source": soon + dead}
+    added = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", source)
+    page.open("/gadgets")
+    page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+    page.wait("igdash.live.status === 'polling'")
+    side.control.add(id_, ['{"n":1}', '{"n":2}'])
+    page.wait(lambda: page.text(".run-t .c") == "2")

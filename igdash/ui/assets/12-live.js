@@ -52,9 +52,21 @@
   const startPolling = () => { if (!poller) { poll(); poller = setInterval(poll, POLL_MS); } };
   const stopPolling = () => { clearInterval(poller); poller = 0; };
 
+  /* Nothing was heard for long. A line that is dead cannot say goodbye, and a browser waits minutes for
+     that: what comes next does not wait for it. */
   const rest = () => {
     clearTimeout(watchdog);
-    watchdog = setTimeout(() => socket && socket.close(), SILENCE_MS);
+    watchdog = setTimeout(() => { const dead = socket; lost(); dead.close(); }, SILENCE_MS);
+  };
+  const lost = () => {
+    socket = null;
+    clearTimeout(watchdog);
+    failures += 1;
+    if (live.status === "open") setStatus("connecting");
+    if (failures >= POLL_AFTER) startPolling();
+    clearTimeout(retry);
+    retry = setTimeout(connect, wait * (0.75 + Math.random() / 2));
+    wait = Math.min(wait * 2, LONGEST_WAIT_MS);
   };
 
   const connect = () => {
@@ -71,17 +83,15 @@
       first = false;
       take(frame);
     };
-    mine.onclose = () => {
-      if (mine !== socket) return;
-      clearTimeout(watchdog);
-      failures += 1;
-      if (live.status === "open") setStatus("connecting");
-      if (failures >= POLL_AFTER) startPolling();
-      retry = setTimeout(connect, wait * (0.75 + Math.random() / 2));
-      wait = Math.min(wait * 2, LONGEST_WAIT_MS);
-    };
+    mine.onclose = () => { if (mine === socket) lost(); };
   };
 
   connect();
-  window.addEventListener("online", () => { if (live.status !== "open") { wait = FIRST_WAIT_MS; connect(); } });
+  window.addEventListener("online", () => {
+    if (live.status === "open") return;
+    const old = socket;
+    wait = FIRST_WAIT_MS;
+    connect();
+    if (old) old.close();
+  });
 })();
