@@ -8,7 +8,7 @@ from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.sessions import SessionId, SessionState
 from igdash.domain.times import now_ns
-from tests.browser.test_session import painted, pids, see, started, tcp
+from tests.browser.test_session import painted, pids, see, started, tcp, ticks
 from tests.support.browser import Page
 from tests.support.web import Web
 
@@ -212,3 +212,14 @@ def test_a_burst_of_the_log_is_shown_to_its_end(page: Page, side: Web) -> None:
     say(3, 1_201)
     page.wait(lambda: page.texts(".s-line .s-text")[-1:] == ["1200"])
     assert len(page.all(".s-line")) == 1_200
+
+
+def test_ticks_that_were_refused_once_are_asked_for_again(page: Page, side: Web) -> None:
+    id_ = ticks(side, [3])
+    side.control.end(id_, SessionState.STOPPED)
+    page.open("/gadgets")
+    page.js(REFUSE, "/ticks")
+    go(page, f"/sessions/{id_}")
+    page.wait("window.refused")
+    painted(page, id_)
+    page.wait(lambda: page.text("#session-rows").startswith("3 rows"))

@@ -100,6 +100,7 @@
   async function start() {
     const gen = core.gen;
     t.total = await newest();
+    t.error = null;
     await readRange();
     if (gen !== core.gen) return;
     const wanted = Number(core.route.params.get('tick')) || 0;
@@ -110,6 +111,19 @@
     else await load(t.at);
     await openRow();
     plan();
+  }
+
+  /* Until it is known which ticks there are nothing can be shown: a refusal is said, and not the end. */
+  async function begin() {
+    try {
+      await start();
+    } catch (error) {
+      if (core.isAbort(error) || view.grid.state.ticks === null) throw error;
+      t.error = error.message;
+      view.grid.setTick([]);
+      t.timer = setTimeout(() => core.quiet(begin()), POLL_MS * 2);
+      throw error;
+    }
   }
 
   /* A deep link to a row: the tick that holds it, then the row. */
@@ -243,7 +257,7 @@
       if (changed.includes('from') || changed.includes('to')) core.quiet(onRange());
       else if (changed.includes('filter')) core.quiet(load(t.at));
     });
-    core.on('ticks', () => core.quiet(start()));
+    core.on('ticks', () => core.quiet(begin()));
     core.on('live', resume);
     core.on('hold', () => { t.follow = false; ig.setParam('tick', t.at || null); paint(); });
     core.on('seek', (moment) => core.quiet(seek(moment.seq)));
