@@ -156,7 +156,7 @@ class Collector:
             lane.lose(kept.get(point.session.id, ()))
             resumption.add(self._taken_up(point.session, lane, resumption))
         self._ledger_open = bool(kept)
-        self._beat()
+        self._beat(self.runs(), now_ns())
         resumption.go()
         self._down = False
         self._pollers.start()
@@ -177,7 +177,8 @@ class Collector:
     def stop(self, timeout: float = 10.0) -> None:
         """End all gadgets gracefully, store their tails, leave the sessions to be resumed."""
         self._down = True
-        until = now_ns() + int(timeout * NS)
+        at = now_ns()
+        until = at + int(timeout * NS)
         runs = self.runs()
         for run in runs:
             run.suspend()
@@ -186,11 +187,12 @@ class Collector:
         for run in runs:
             if not run.join(max((until - now_ns()) / NS, 0.1)):
                 log.warning("session %s: its gadget did not end in time", run.id)
-        self._beat()
+        self._beat(runs, at)  # of those from before: who is suspended is over, its gap is not
         lanes = self._writer.lanes()
         self._writer.stop(max((until - now_ns()) / NS, 2.0))
         left = {lane.session: lane.pending_losses() for lane in lanes}
-        self._ledger.write({session: losses for session, losses in left.items() if losses})
+        if self._ledger.write({session: losses for session, losses in left.items() if losses}):
+            self._beat(runs, at)  # what the store or the ledger has is owed no more
         for lane in lanes:
             lane.spool.close()
 
@@ -439,7 +441,7 @@ class Collector:
 
     def _tick(self) -> float:
         """Every second or sooner: beat, look at the disk, end what is due. Return when next (s)."""
-        self._beat()
+        self._beat(self.runs(), now_ns())
         if self._writer.meter.trouble() and self._guard.starved():
             self._guard.fill("no space left on device")
         self._guard.check()
@@ -456,10 +458,10 @@ class Collector:
                 wait = min(wait, left)
         return wait
 
-    def _beat(self) -> None:
-        since = ((run.id, run.unaccounted_since) for run in self.runs())
+    def _beat(self, runs: Sequence[Run], at: int) -> None:
+        since = ((run.id, run.unaccounted_since) for run in runs)
         gaps = {id_: start for id_, start in since if start is not None}
-        self._heartbeat.write(now_ns(), gaps)
+        self._heartbeat.write(at, gaps)
 
 
 def _change(session: SessionId, change: StateChange, store: EventWriter) -> None:

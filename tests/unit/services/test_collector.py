@@ -323,6 +323,24 @@ def test_a_gap_that_was_open_at_a_second_restart_keeps_its_beginning(rig: Rig) -
     assert gap.end > second
 
 
+def test_a_stop_carries_a_gap_that_is_open(rig: Rig) -> None:
+    """A cluster that is away stays away, and somebody starts igdash once more."""
+    session = rig.collector.start_session(SPEC).id
+    rig.reach(session, SessionState.RUNNING)
+    rig.source.starts_by_itself = False
+    long_ago = rig.session(session).created - 3_600 * NS
+    heart = Heartbeat(rig.folder / "state")
+    rig.restart(lambda: heart.write(now_ns(), {session: long_ago}))
+    rig.collector.stop(5)
+    beat = heart.read()
+    assert beat is not None
+    assert beat.gaps == {session: long_ago}
+    rig.source.starts_by_itself = True
+    rig.new()
+    wait(lambda: rig.losses(session))
+    assert [gap.start for gap in rig.losses(session)] == [long_ago]
+
+
 def test_a_gap_is_in_the_heartbeat_until_its_record_is_stored(rig: Rig) -> None:
     """Else a kill in between would take the record along."""
     session = rig.collector.start_session(SPEC).id
