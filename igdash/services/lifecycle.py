@@ -147,7 +147,7 @@ class Run:
         starts = [start for start in (self.gap_from, self.lane.owed) if start is not None]
         return min(starts, default=None)
 
-    def _close_gap(self, now: int) -> None:
+    def _close_gap(self, now: int, then: str = "; collecting again") -> None:
         if self.gap_from is None:
             return
         start = min(self.gap_from, now)
@@ -167,7 +167,7 @@ class Run:
             ]
         )
         self.gap_from = None  # only now: the heartbeat never sees neither gap nor record
-        self.lane.note(f"{text}; collecting again")
+        self.lane.note(f"{text}{then}")
 
     # ------------------------------------------------------------ what others ask for
 
@@ -253,9 +253,14 @@ class Run:
         self.ended_event.set()
 
     def complete(self, why: str, at: int) -> None:
-        """It was to be over while igdash was away: end it as stopped at `at` (ns)."""
+        """It was to be over while igdash was away: end it as stopped at `at` (ns).
+
+        What it was asked to collect until then, and nobody collected, is a gap.
+        """
         with self._lock:
             self._ended = True
+            if self.gap_from is not None and self.gap_from < at:
+                self._close_gap(at, "; its time was over before that")
             self.gap_from = None
             self.state = SessionState.STOPPED
             self._step(StateChange(state=self.state, at=at, reason=why), last=True)

@@ -82,6 +82,7 @@ class Resumption:
         elif run.state is SessionState.STOPPING:
             run.complete(run.latest.reason, at)
         elif due is not None and due <= self._now:
+            run.gap_from = self.since(run.latest)  # also of a gadget that went on by itself
             run.complete(f"{run.spec.stop_after.seconds:g} s were asked for", min(due, self._now))
         elif (wanted := run.spec.stop_after.events) and run.latest.last_seq >= wanted:
             run.complete(f"{wanted} events were asked for", at)

@@ -191,6 +191,7 @@ def test_its_time_was_over_while_igdash_was_away(rig: Rig) -> None:
     wait_until(lambda: len(rig.events.at) > 400, 20)
     rig.begin()
     rig.reach(session, SessionState.STOPPED)
+    assert [gap.end for gap in rig.losses(session)] == [rig.session(session).stopped]
     wait_until(lambda: rig.daemon.removed == [own_id(session)])
 
 

@@ -287,6 +287,10 @@ def test_time_that_is_over_meanwhile_ends_it_then(
     assert "60 s" in ended.reason
     assert ended.stopped == started + 60 * NS
     assert rig.source.opened.count(timed.id) == 1
+    (gap,) = rig.losses(timed.id)  # most of the 60 s were asked for and not collected
+    assert (gap.cause, gap.count, gap.exact) == (LossCause.STREAM, 0, False)
+    assert gap.start < started + 5 * NS
+    assert gap.end == ended.stopped
 
 
 def test_a_stop_under_way_at_a_kill_is_finished_after_it(rig: Rig) -> None:
