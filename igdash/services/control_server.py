@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -29,7 +30,8 @@ from igdash.services import control_wire as wire
 
 log = logging.getLogger(__name__)
 MAX_CONNECTIONS = 128
-_SEND_TIMEOUT = 30.0
+_SEND_TIMEOUT = 30
+"""Seconds a peer may take to read before it is given up."""
 
 
 class Callee(Protocol):
@@ -165,7 +167,11 @@ class _Connection:
     """One peer: its calls one after the other, or its watch."""
 
     def __init__(self, sock: socket.socket, collector: Callee) -> None:
-        sock.settimeout(_SEND_TIMEOUT)
+        # The kernel's timeout, for sends alone: with Python's own even a send that is not to wait
+        # does, until the peer has read, and one that reads nothing would hold up everybody's beat.
+        with suppress(OSError):  # macOS refuses it once the peer is gone
+            limit = struct.pack("ll", _SEND_TIMEOUT, 0)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         self._sock = sock
         self._collector = collector
         self._sending = threading.Lock()
@@ -175,7 +181,6 @@ class _Connection:
 
     def serve(self) -> None:
         with suppress(OSError), self._sock.makefile("rb") as lines:
-            self._sock.settimeout(None)
             while line := lines.readline(wire.MAX_REQUEST + 1):
                 if len(line) > wire.MAX_REQUEST:
                     self._reply(IgdashError(f"a request has at most {wire.MAX_REQUEST} bytes"))
@@ -242,7 +247,6 @@ class _Connection:
         self._watcher = watcher = _Watcher()
         unsubscribe = self._collector.subscribe(watcher.put)
         try:
-            self._sock.settimeout(_SEND_TIMEOUT)
             self._send(wire.Reply(advances=()))
             while not self._closed:
                 advances = watcher.take()

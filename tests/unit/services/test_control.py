@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -287,6 +288,35 @@ def test_a_stalled_watcher_delays_nobody_and_gets_merged_news(
                 if last.get("a") == 99_999:
                     break
         assert sorted(last.values()) == [*range(19_993, 20_000), 99_999]
+
+
+def test_a_watcher_that_reads_nothing_leaves_the_others_their_sign_of_life(
+    path: Path, collector: FakeCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was stopped (Ctrl-Z), of a collector that has no news: only beats fill its socket."""
+    monkeypatch.setattr(control_wire, "HEARTBEAT", 0.001)
+    with raw(path) as stalled:
+        stalled.sendall(b'{"call":"watch"}\n')
+        wait(lambda: collector.subscribers)
+        wait(lambda: unread(stalled) > 60)
+        monkeypatch.setattr(control_wire, "SILENCE", 0.5)
+        collector.wait = 1.5
+        assert ControlClient(path).start(SPEC).state is SessionState.STARTING
+
+
+def test_a_caller_that_does_not_read_its_answer_is_given_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_server, "_SEND_TIMEOUT", 1)
+    spec = replace(SPEC, name="n" * 900_000)
+    with raw(path) as silent:
+        silent.sendall(msgspec.json.encode(control_wire.Request(call="start", spec=spec)) + b"\n")
+        wait(lambda: unread(silent) > 1_000)
+        wait(lambda: not any(t.name == "control-call" for t in threading.enumerate()))
+
+
+def unread(sock: socket.socket) -> int:
+    return len(sock.recv(1 << 20, socket.MSG_PEEK))
 
 
 def test_too_many_connections_are_told_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
