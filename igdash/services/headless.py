@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from igdash.domain.chunks import ChunkKind
-from igdash.domain.errors import SourceError
+from igdash.domain.errors import SourceError, StoreBusy
 from igdash.domain.instances import InstanceSource, Recall, Received, own_name, tails
 from igdash.domain.ports import EventWriter, Source
 from igdash.domain.sessions import Session
@@ -42,8 +42,11 @@ def recall(store: EventWriter, session: Session, spool: Spool, since: int) -> Re
 
 def _spooled(spool: Spool) -> Iterator[Received]:
     try:
-        while spool.position < spool.end:
-            for chunk in spool.read(_BLOCK).chunks:
+        while (position := spool.position) < spool.end:
+            piece = spool.read(_BLOCK)
+            if spool.position == position:
+                raise StoreBusy("what was spooled cannot be read now")
+            for chunk in piece.chunks:
                 if chunk.kind is ChunkKind.JSON_LINES:
                     for line in chunk.data.split(b"\n")[:-1]:
                         yield Received(node=chunk.node, line=line, at=chunk.received)

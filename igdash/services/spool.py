@@ -34,6 +34,8 @@ _ASSUMED: Final = 2
 _MAX_NODE: Final = 0xFFFF
 MAX_DATA: Final = 0x7FFF_FFFF
 SUFFIX: Final = ".spool"
+_SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What this process or machine is short of for now: says nothing about a file or the disk."""
 
 
 class SpoolFull(Exception):
@@ -225,7 +227,8 @@ class Spool:
                 segment = self._writable()
                 self._write(segment, parts, size)
             except OSError as error:
-                raise SpoolFull(error.strerror or str(error), disk=True) from error
+                disk = error.errno not in _SCARCE
+                raise SpoolFull(error.strerror or str(error), disk=disk) from error
             segment.size += size
             self._end += size
 
@@ -258,7 +261,8 @@ class Spool:
 
     def read(self, limit: int) -> Piece:
         """Return the next whole chunks, about `limit` bytes of them, and move on. Never raises:
-        what cannot be read is skipped and reported as a hole."""
+        what cannot be read is skipped and reported as a hole, what cannot be read just now (no
+        file can be opened) waits."""
         position = self.position
         with self._lock:
             segment = next((s for s in self._segments if s.end > position), None)
@@ -271,6 +275,8 @@ class Spool:
             if self._closed:  # meanwhile: the session was deleted, nobody misses anything
                 return Piece((), position)
             chunks, used = self._load(segment, position, stop, limit)
+        if used is None:
+            return Piece((), position)
         if used == 0:
             self.position = stop
             return Piece((), stop, stop - position)
@@ -279,13 +285,13 @@ class Spool:
 
     def _load(
         self, segment: _Segment, position: int, stop: int, limit: int
-    ) -> tuple[list[Chunk], int]:
+    ) -> tuple[list[Chunk], int | None]:
         want = min(max(limit, HEADER_BYTES), stop - position)
         while True:
             try:
                 buffer = os.pread(self._reading.of(segment.path), want, position - segment.base)
-            except OSError:
-                return [], 0
+            except OSError as error:
+                return [], None if error.errno in _SCARCE else 0
             chunks, used, needed = split(buffer)
             if chunks or needed <= want or needed > stop - position:
                 return chunks, used

@@ -190,13 +190,15 @@ class WriterLoop:
 
     def _store_batches(self, store: EventWriter) -> bool:
         lanes = self.lanes()
-        taken = self._scheduler.take(lanes, _SCALES[self._scale])
+        scale = _SCALES[self._scale]
+        taken = self._scheduler.take(lanes, scale)
         if taken:
             self._doubt = taken
             advances = store.append([item.batch for _, item in taken])
             self._settle(taken, advances)
         self._scale = max(self._scale - 1, 0)
-        return any(lane.waiting for lane in lanes)
+        # Nothing taken of what waits: it cannot be read just now, and asking at once is no help.
+        return bool(taken or not scale) and any(lane.waiting for lane in lanes)
 
     def _settle(self, taken: Sequence[tuple[Lane, Taken]], advances: Sequence[Advance]) -> None:
         self._doubt = []

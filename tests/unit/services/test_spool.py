@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from igdash.domain.chunks import Chunk, ChunkKind
 from igdash.domain.sessions import SessionId
 from igdash.services import spool as module
-from igdash.services.spool import Spool, SpoolFull, pack, sessions_in, split
+from igdash.services.spool import Piece, Spool, SpoolFull, pack, sessions_in, split
 
 SESSION = SessionId("0123456789ab")
 
@@ -213,6 +214,25 @@ def test_a_short_write_leaves_no_half_record(
     spool.append(chunk(b"three"))
     assert read_all(spool) == ([chunk(b"one"), chunk(b"three")], 0)
     assert read_all(make(tmp_path)) == ([chunk(b"one"), chunk(b"three")], 0)
+    spool.remove()
+
+
+def test_a_process_short_of_files_loses_nothing_and_has_no_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = make(tmp_path)
+    spool.append(chunk(b"one"))
+
+    def scarce(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(module.os, "open", scarce)
+    assert spool.read(1 << 20) == Piece((), 0)
+    with pytest.raises(SpoolFull, match="open files") as caught:
+        make(tmp_path / "other").append(chunk(b"two"))
+    assert not caught.value.disk
+    monkeypatch.undo()
+    assert read_all(spool) == ([chunk(b"one")], 0)
     spool.remove()
 
 

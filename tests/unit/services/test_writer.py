@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
+import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -128,6 +131,33 @@ def test_a_busy_store_costs_nothing_and_says_why(rig: Rig) -> None:
     wait(lambda: rig.events(A) == 20)
     assert rig.stored(A) == expected(20)
     wait(lambda: rig.loop.meter.trouble() == "")
+
+
+def test_what_cannot_be_read_for_now_is_not_asked_for_without_a_pause(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, tries = os.open, 0
+
+    def scarce(path: Path, flags: int, *mode: int) -> int:
+        nonlocal tries
+        if str(path).endswith(".spool") and not flags & os.O_WRONLY:
+            tries += 1
+            if tries < 20:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", scarce)
+    begun = time.monotonic()
+    feed(rig.lanes[A], 20)
+
+    def poked() -> int:
+        rig.loop.wake()  # as a source that tells of more
+        return rig.events(A)
+
+    wait(poked)
+    assert time.monotonic() - begun > 15 * SMALL.commit_window
+    wait(lambda: rig.events(A) == 20)
+    assert rig.stored(A) == expected(20)
 
 
 def test_a_lost_acknowledgement_is_recognised(rig: Rig) -> None:
