@@ -10,10 +10,10 @@ import hashlib
 import importlib
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from gzip import BadGzipFile, GzipFile
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -26,6 +26,8 @@ from igdash.sources.imported import packed, read_head
 
 PIECE: Final = 256 * 1024
 """Bytes of lines per chunk."""
+STEP: Final = 4 * 1024
+"""Bytes per call where a call that fails takes along what it had read already."""
 MAX_LINE: Final = 16 * 1024 * 1024
 """Longest line that is read as an event; a longer one is kept as malformed, cut."""
 MAX_BOMB: Final = 256 * 1024 * 1024
@@ -122,19 +124,16 @@ class _Counted:
         self._file.close()
 
 
-class _Reads(Protocol):
-    def read(self, size: int, /) -> bytes:
-        """Return the next bytes, b"" at the end."""
-
-
-def _unpacked(raw: _Counted) -> tuple[_Reads, str]:
-    """Return what gives the text of a file, and how it is packed, "" = it is not."""
+def _unpacked(raw: _Counted) -> tuple[Callable[[int], bytes], str]:
+    """Return what gives some of the text of a file (b"" at its end), and how it is packed, "" = it
+    is not. A call that fails takes little along: where a stream is cut, what it gave before counts."""
     if raw.front.startswith(_GZIP):
-        return GzipFile(fileobj=raw, mode="rb"), "gzip"  # type: ignore[call-overload]
+        return GzipFile(fileobj=raw, mode="rb").read1, "gzip"  # type: ignore[call-overload]
     if not raw.front.startswith(_ZSTD):
-        return raw, ""
+        return raw.read, ""
     arrow = importlib.import_module("pyarrow")
-    return arrow.CompressedInputStream(arrow.PythonFile(raw, "r"), "zstd"), "zstd"
+    stream = arrow.CompressedInputStream(arrow.PythonFile(raw, "r"), "zstd")
+    return lambda size: stream.read(min(size, STEP)), "zstd"
 
 
 class LinesFile:
@@ -142,7 +141,8 @@ class LinesFile:
 
     def __init__(self, raw: _Counted) -> None:
         self._raw = raw
-        self._file, self._packed = _unpacked(raw)
+        self._some, self._packed = _unpacked(raw)
+        self._broken: InvalidSpec | None = None
         self._size = 0
         self._rest = self._next().removeprefix(_BOM)
         self._kind = ChunkKind.CAPTURED
@@ -170,15 +170,30 @@ class LinesFile:
         self._raw.close()
 
     def _next(self) -> bytes:
-        try:
-            block = self._file.read(PIECE)
-        except (OSError, EOFError, zlib.error) as error:
-            kind = f"its {self._packed} stream is damaged or cut short: " if self._packed else ""
-            raise refused(f"cannot be read on: {kind}{_words(error)}") from error
+        """Return the next bytes, b"" at the end. Raises `InvalidSpec` where it cannot be read on."""
+        block = b"".join(self._blocks())
+        if self._broken is not None and not block:
+            raise self._broken
         self._size += len(block)
         if self._packed and self._size > MAX_BOMB + MAX_RATIO * self._raw.done:
             raise refused(f"unpacks to more than {MAX_RATIO} times its size; unpack it first")
         return block
+
+    def _blocks(self) -> Iterator[bytes]:
+        left = PIECE
+        while left > 0 and self._broken is None:
+            try:
+                block = self._some(left)
+            except (OSError, EOFError, zlib.error) as error:
+                kind = (
+                    f"its {self._packed} stream is damaged or cut short: " if self._packed else ""
+                )
+                self._broken = refused(f"cannot be read on: {kind}{_words(error)}")
+                return
+            if not block:
+                return
+            left -= len(block)
+            yield block
 
     def _pieces(self) -> Iterator[Chunk]:
         """Yield chunks of whole lines."""
@@ -191,7 +206,12 @@ class LinesFile:
             elif len(rest) > MAX_LINE:
                 chunk, rest = self._too_long(rest)
                 yield chunk
-            block = self._next()
+            try:
+                block = self._next()
+            except InvalidSpec:
+                if rest:
+                    yield self._cut_off(rest)
+                raise
             if not block:
                 break
             rest += block
@@ -212,11 +232,16 @@ class LinesFile:
                 size, rest = size + end, block[end + 1 :]
                 break
             size += len(block)
+        return self._unread(beginning, f"longer than {MAX_LINE >> 20} MiB", size), rest
+
+    def _cut_off(self, beginning: bytes) -> Chunk:
+        return self._unread(beginning, "the file cannot be read on from here", len(beginning))
+
+    def _unread(self, beginning: bytes, reason: str, size: int) -> Chunk:
         self.lines += 1
-        reason = f"longer than {MAX_LINE >> 20} MiB"
         place = Place(first=self.lines, reason=reason, size=size)
         data = packed(place, beginning[:MAX_RAW])
-        return Chunk(kind=self._kind, received=now_ns(), data=data), rest
+        return Chunk(kind=self._kind, received=now_ns(), data=data)
 
 
 def _format(front: bytes) -> ImportFormat:

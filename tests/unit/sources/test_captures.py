@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
 
 import pyarrow
 import pytest
 
+from igdash.domain.chunks import Chunk
 from igdash.domain.errors import InvalidSpec
 from igdash.sources import captures
 from igdash.sources.captures import open_lines
@@ -46,6 +49,31 @@ def test_a_stream_cut_short_says_so(tmp_path: Path, left: float) -> None:
     path.write_bytes(frame[: left if left > 1 else int(len(frame) * left)])  # type: ignore[misc]
     with pytest.raises(InvalidSpec, match="zstd stream is damaged or cut short"):
         lines_of(path)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_what_a_stream_gave_before_it_was_cut_is_kept(tmp_path: Path, kind: str) -> None:
+    """All of it, the line that is not whole included; zstd gives blocks of 128 KiB."""
+    path = tmp_path / "x"
+    frame = gzip.compress(LINES) if kind == "gzip" else packed(path, LINES)
+    frame = frame[: len(frame) // 3]
+    path.write_bytes(frame)
+    file = open_lines(path)
+    (capture,) = file.captures()
+    pieces: list[Chunk] = []
+    with pytest.raises(InvalidSpec, match=f"{kind} stream is damaged or cut short"):
+        pieces.extend(capture.pieces)
+    file.close()
+    heads, texts = zip(*(chunk.data.split(b"\n", 1) for chunk in pieces), strict=True)
+    found = b"".join(texts)
+    assert LINES.startswith(found)
+    assert not found.endswith(b"\n")
+    assert b"cannot be read on from here" in heads[-1]
+    assert file.lines == found.count(b"\n") + 1
+    if kind == "gzip":
+        assert found == zlib.decompressobj(31).decompress(frame)
+    else:
+        assert len(found) == 128 * 1024
 
 
 def test_what_unpacks_to_far_too_much_is_not_read_on(
