@@ -125,24 +125,35 @@ class _Keeper:
         if self.child.after and not self._supervisor.is_past_start(self.child.after):
             return MAX_DELAY
         wait = self._next - time.monotonic()
-        if wait <= 0:
-            self._start()
-            return MAX_DELAY
-        return wait
+        return wait if wait > 0 else self._start()
 
-    def _start(self) -> None:
-        process = subprocess.Popen(
-            list(self.child.argv),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=dict(self.child.environ),
-            cwd=self._cwd,
-            start_new_session=True,
-        )
+    def _start(self) -> float:
+        try:
+            process = subprocess.Popen(
+                list(self.child.argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=dict(self.child.environ),
+                cwd=self._cwd,
+                start_new_session=True,
+            )
+        except OSError:  # what ended the child, such as a lack of memory, may still last
+            self.past_start = True
+            wait = self._put_off()
+            log.exception("%s cannot be started; trying again in %.1f s", self.child.name, wait)
+            return wait
         self._process, self._born = process, time.monotonic()
         log.debug("%s is process %d", self.child.name, process.pid)
         spawn(f"listen-{self.child.name}", lambda: self._listen(process))
         spawn(f"await-{self.child.name}", lambda: self._await(process))
+        return MAX_DELAY
+
+    def _put_off(self) -> float:
+        """Have it started again after a while, each time a longer one; return how long (s)."""
+        wait = self._delay
+        self._next = time.monotonic() + wait
+        self._delay = min(wait * 2, MAX_DELAY)
+        return wait
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         """Read what the child says, in a thread of its own."""
@@ -167,15 +178,13 @@ class _Keeper:
             self._supervisor.refuse()
             return False
         self._delay = FIRST_DELAY if lived > STEADY else self._delay
-        self._next = time.monotonic() + self._delay
         log.error(
             "%s ended after %.1f s (%s); starting it again in %.1f s",
             self.child.name,
             lived,
             _cause(code),
-            self._delay,
+            self._put_off(),
         )
-        self._delay = min(self._delay * 2, MAX_DELAY)
         return True
 
     def end(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -97,6 +99,34 @@ def test_restarts_come_slower_and_slower(tmp_path, monkeypatch, caplog):
     delays = [record.args[-1] for record in caplog.records]
     assert delays[:4] == pytest.approx([0.05, 0.1, 0.15, 0.15])
     assert "exit code 1" in caplog.text
+
+
+def test_a_child_that_cannot_be_started_now_is_tried_again(tmp_path, monkeypatch, caplog):
+    """Too many processes, no memory: what killed one child must not take the others along."""
+    caplog.set_level(logging.ERROR)
+    monkeypatch.setattr(supervisor, "FIRST_DELAY", 0.05)
+    running = Running(
+        child(tmp_path, "collect", READY_THEN_WAIT),
+        child(tmp_path, "web", READY_THEN_WAIT),
+        monkeypatch=monkeypatch,
+    )
+    wait_until(lambda: running.supervisor.is_past_start("collect"))
+    wait_until(lambda: running.supervisor.is_past_start("web"))
+    real, tries = subprocess.Popen, []
+
+    def scarce(*args, **more):
+        tries.append(1)
+        if len(tries) < 3:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return real(*args, **more)
+
+    monkeypatch.setattr(supervisor.subprocess, "Popen", scarce)
+    collector = next(pid for name, _, pid in diary(tmp_path) if name == "collect")
+    os.kill(int(collector), signal.SIGKILL)
+    wait_until(lambda: len(diary(tmp_path)) == 3)
+    assert "collect cannot be started" in caplog.text
+    assert sorted(words(tmp_path)) == ["collect start", "collect start", "web start"]
+    assert running.stop() == 0
 
 
 def test_a_web_process_starts_although_the_collector_cannot(tmp_path, monkeypatch):
