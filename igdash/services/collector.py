@@ -308,10 +308,15 @@ class Collector:
     def delete_session(self, session: SessionId) -> None:
         """Hide it at once, end its gadget, delete its rows behind. Raises `SessionNotFound`."""
         self._refuse_when_down()
-        run = self._find(session)
 
         def hide(store: EventWriter) -> None:
-            hidden = store.hide(session)
+            run = self._find(session)
+            try:
+                hidden = store.hide(session)
+            except SessionNotFound:
+                if run is None or run.discarded:
+                    raise
+                hidden = run.latest  # an earlier try did it, and its acknowledgement was lost
             if run is not None:
                 self._writer.forget(session)
                 run.lane.discard()

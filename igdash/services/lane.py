@@ -69,6 +69,8 @@ class Lane:
         self.session = session
         self.spool = spool
         self.lost = 0
+        self.gone: Callable[[], None] = lambda: None
+        """Called by the writer thread when the store turns out not to have the session any more."""
         self._decode = decode
         self._guard = guard
         self._wake = wake

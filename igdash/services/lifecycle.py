@@ -55,6 +55,7 @@ class Run:
         self.id: SessionId = session.id
         self.spec = session.spec
         self.lane = lane
+        lane.gone = self.discard
         self.latest = session
         self.state = session.state
         self.running_since = session.started
@@ -198,6 +199,11 @@ class Run:
     def streamed(self) -> bool:
         """Whether its gadget was read by this process."""
         return self._stream is not None
+
+    @property
+    def discarded(self) -> bool:
+        """Whether it was deleted."""
+        return self._discarded
 
     def stop(self, why: str, *, keep: bool = False) -> bool:
         """Begin a graceful stop; `why` becomes the reason. Return False when it is under way.

@@ -196,6 +196,10 @@ class WriterLoop:
             self._doubt = taken
             advances = store.append([item.batch for _, item in taken])
             self._settle(taken, advances)
+            stored = {advance.session for advance in advances}
+            for lane, _ in taken:
+                if lane.session not in stored:
+                    self._gone(lane)
         self._scale = max(self._scale - 1, 0)
         # Nothing taken of what waits: it cannot be read just now, and asking at once is no help.
         return bool(taken or not scale) and any(lane.waiting for lane in lanes)
@@ -239,9 +243,7 @@ class WriterLoop:
         try:
             session = store.change(lane.session, step.change)
         except SessionNotFound:
-            log.warning("session %s was deleted before its end was stored", lane.session)
-            self.forget(lane.session)
-            lane.discard()
+            self._gone(lane)
             return
         lane.stepped(step)
         if step.last:
@@ -249,6 +251,14 @@ class WriterLoop:
         if step.done is not None:
             step.done(session)
         self._publish([_advance(session)])
+
+    def _gone(self, lane: Lane) -> None:
+        """It was deleted, but whoever did it did not know the lane (the session was just starting)
+        or was not told (the acknowledgement was lost)."""
+        log.warning("session %s was deleted while it was collected", lane.session)
+        self.forget(lane.session)
+        lane.discard()
+        lane.gone()
 
     def forget(self, session: SessionId) -> None:
         """Let go of a session's lane."""

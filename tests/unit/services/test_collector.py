@@ -24,6 +24,8 @@ from igdash.domain.times import NS, now_ns
 from igdash.services.collector import Collector
 from igdash.services.disk import DiskGuard
 from igdash.services.heartbeat import Heartbeat
+from igdash.services.lane import Lane
+from igdash.store.writer import Writer
 from tests.support.collecting import (
     SMALL,
     SPEC,
@@ -198,6 +200,44 @@ def test_delete_hides_at_once_and_ends_the_gadget(rig: Rig) -> None:
     rig.collector.delete_session(ended.id)
     with pytest.raises(SessionNotFound):
         rig.session(ended.id)
+
+
+def test_deleted_while_it_starts(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its row and its run nobody knew whom to end."""
+    lane = rig.collector._lane
+
+    def late(session: SessionId, committed: int = 0) -> Lane:
+        rig.collector.delete_session(session)
+        return lane(session, committed)
+
+    monkeypatch.setattr(rig.collector, "_lane", late)
+    session = rig.collector.start_session(SPEC)
+    assert rig.stream(session.id).join(5)
+    wait(lambda: not rig.collector.runs())
+    assert spool_files(rig) == []
+
+
+def test_deleted_though_the_store_did_not_say_so(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The acknowledgement was lost: nobody can see it any more to delete it again."""
+    session = rig.collector.start_session(SPEC)
+    again = rig.collector.start_session(SPEC)
+    hide = Writer.hide
+
+    def lost(writer: Writer, session: SessionId) -> Session:
+        hide(writer, session)
+        raise StoreBusy("connection lost during commit")
+
+    monkeypatch.setattr(Writer, "hide", lost)
+    for one in (session, again):
+        with pytest.raises(StoreBusy):
+            rig.collector.delete_session(one.id)
+    monkeypatch.undo()
+    rig.stream(session.id).sink.chunk(lines(1))
+    assert rig.stream(session.id).join(5)
+    rig.collector.delete_session(again.id)
+    assert rig.stream(again.id).join(5)
+    wait(lambda: not rig.collector.runs())
+    assert spool_files(rig) == []
 
 
 def test_stop_after_events_and_seconds(rig: Rig) -> None:
