@@ -274,14 +274,18 @@ class Collector:
     def _bury(self) -> None:
         """End sessions whose start was refused because the store was busy, but which it has."""
         while self._stillborn and not self._writer.meter.trouble():
-            session = self._stillborn.pop()
+            session = self._stillborn[0]
             change = StateChange(
                 state=SessionState.FAILED,
                 at=now_ns(),
                 reason="the database took too long to store it, so it was not started",
             )
-            with suppress(SessionNotFound):
-                self._writer.call(partial(_change, session, change), self._limits.call_timeout)
+            try:
+                with suppress(SessionNotFound):
+                    self._writer.call(partial(_change, session, change), self._limits.call_timeout)
+            except StoreBusy:
+                return  # the next tick tries again
+            self._stillborn.remove(session)
 
     def import_file(self, request: ImportRequest) -> ImportStatus:
         """Begin to import a file. Raises `InvalidSpec`, `StoreBusy`."""

@@ -499,7 +499,15 @@ def test_a_start_that_the_store_took_too_late_does_not_come_to_life(tmp_path: Pa
     rig.collector._writer.call = slow  # type: ignore[assignment]
     with pytest.raises(StoreBusy):
         rig.collector.start_session(SPEC)
-    rig.collector._writer.call = real  # type: ignore[method-assign]
+    busy: list[object] = []
+
+    def busy_again(work: Callable[[EventWriter], object], timeout: float) -> object:
+        if not busy:
+            busy.append(work)
+            raise StoreBusy("database is locked")
+        return real(work, timeout)
+
+    rig.collector._writer.call = busy_again  # type: ignore[assignment]
     release.set()
     (session,) = wait(lambda: rig.reader.sessions.list(SessionQuery()).sessions)
     ended = rig.reach(session.id, SessionState.FAILED)
