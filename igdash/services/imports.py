@@ -294,9 +294,8 @@ class Imports:
         last: Chunk | None = None
         try:
             for piece in known.pieces:
-                if not self._room(run, reading):
+                if not self._handed_over(piece, run, reading):
                     break
-                run.chunk(piece)
                 last = piece
         except InvalidSpec as error:
             job.state, job.reason = ImportState.FAILED, error.problems.get("file", str(error))
@@ -325,12 +324,14 @@ class Imports:
             run.facts = dict(job.file.facts()) if whole else run.facts
         run.ended(failed=bool(failed), reason=failed or "imported")
 
-    def _room(self, run: Run, reading: _Reading) -> bool:
-        """Wait until little waits for the writer and the disk has room; False = stop."""
-        while run.lane.spool.unread > AHEAD or self._full():
-            if reading.stopping.wait(PAUSE):
-                return False
-        return not reading.stopping.is_set()
+    def _handed_over(self, piece: Chunk, run: Run, reading: _Reading) -> bool:
+        """Wait until little waits for the writer and the spool takes the piece; False = stop."""
+        while not reading.stopping.is_set():
+            busy = run.lane.spool.unread > AHEAD or self._full()
+            if not busy and run.lane.offer(piece):
+                return True
+            reading.stopping.wait(PAUSE)
+        return False
 
 
 class _Reading:

@@ -55,8 +55,8 @@ class Taken:
 
 
 class Lane:
-    """One session's way to the store. `put`, `note` and `step` may be called by any thread, the
-    rest only by the writer."""
+    """One session's way to the store. `put`, `offer`, `note` and `step` may be called by any
+    thread, the rest only by the writer."""
 
     def __init__(
         self,
@@ -85,19 +85,34 @@ class Lane:
     def put(self, chunk: Chunk) -> None:
         """Spool a chunk or, when that cannot be, count its events as lost. Never raises."""
         with self._lock:
-            if self._discarded:
-                return
-            why = self._guard.full
-            if not why:
-                try:
-                    self.spool.append(chunk)
-                except SpoolFull as error:
-                    why = str(error)
-                    if error.disk:
-                        self._guard.fill(why)
-            if why:
+            if not self._discarded and (why := self._refused(chunk)):
                 self._tally.dropped(chunk, decode_safely(self._decode, chunk), why)
         self._wake()
+
+    def offer(self, chunk: Chunk) -> bool:
+        """Spool a chunk; False when that cannot be now, and it is to be offered again.
+
+        For who still has it then. What will never fit is counted as lost.
+        """
+        with self._lock:
+            if not self._discarded and (why := self._refused(chunk)):
+                if self.spool.fits(chunk):
+                    return False
+                self._tally.dropped(chunk, decode_safely(self._decode, chunk), why)
+        self._wake()
+        return True
+
+    def _refused(self, chunk: Chunk) -> str:
+        """Spool a chunk; return why it cannot be, "" when it is."""
+        if self._guard.full:
+            return self._guard.full
+        try:
+            self.spool.append(chunk)
+        except SpoolFull as error:
+            if error.disk:
+                self._guard.fill(str(error))
+            return str(error)
+        return ""
 
     def note(self, text: str, level: LogLevel = LogLevel.INFO) -> None:
         """Add a line of igdash's own to the session's log."""

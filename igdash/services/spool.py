@@ -232,6 +232,11 @@ class Spool:
             segment.size += size
             self._end += size
 
+    def fits(self, chunk: Chunk) -> bool:
+        """Whether a chunk can be kept when nothing else waits."""
+        size = HEADER_BYTES + len(_place(chunk)) + len(chunk.data)
+        return size <= min(self._max_bytes, MAX_DATA)
+
     def _writable(self) -> _Segment:
         active = self._active
         if active is not None and active.size < self._segment_bytes:

@@ -9,6 +9,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -16,11 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from igdash.domain.chunks import Chunk
 from igdash.domain.errors import InvalidSpec
 from igdash.domain.imports import ImportRequest, ImportState
 from igdash.domain.ports import Control
 from igdash.domain.sessions import SessionState
 from igdash.domain.times import format_ns
+from igdash.services.spool import Spool, SpoolFull
 from igdash.services.uploads import Uploads
 from tests.support.collecting import wait_until
 from tests.support.importing import ImportRig, desktop_file
@@ -276,6 +279,39 @@ def test_a_gzip_stream_cut_short_keeps_what_was_read(rig: ImportRig) -> None:
     assert session.state is SessionState.FAILED
     assert session.reason == f"the file {status.reason}"
     assert session.events > 0
+
+
+def test_a_disk_that_fills_up_meanwhile_costs_no_line(
+    rig: ImportRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is still there: what cannot be spooled now is spooled when there is room."""
+    append, tries = Spool.append, 0
+
+    def full_at_times(spool: Spool, chunk: Chunk) -> None:
+        nonlocal tries
+        tries += 1
+        if tries in (2, 4):
+            raise SpoolFull("No space left on device", disk=True)
+        append(spool, chunk)
+
+    monkeypatch.setattr(Spool, "append", full_at_times)
+    lines = (RECORDINGS / "trace_tcp" / "events.jsonl").read_bytes()
+    count = -(-2_000_000 // len(lines))
+    begun = rig.begin(lines * count)
+    session = rig.session(rig.done(begun.id).sessions[0])
+    assert tries > 4
+    assert (session.lost, session.events) == (0, lines.count(b"\n") * count)
+
+
+def test_a_small_bound_of_the_spool_costs_no_line(rig: ImportRig) -> None:
+    """It is for gadgets, which do not wait; but what never fits is counted as theirs would be."""
+    rig.collector._limits = replace(rig.collector._limits, max_spool_bytes=1_000_000)
+    lines = b'{"n":1234567890}\n' * 100_000
+    huge = b'{"n":"%s"}\n' % (b"x" * 1_000_000)
+    begun = rig.begin(lines + huge + lines)
+    session = rig.session(rig.done(begun.id).sessions[0])
+    assert session.received == session.events + session.lost == 200_001
+    assert session.lost < 50_000
 
 
 def test_a_temporary_file_is_removed_whatever_happens(rig: ImportRig) -> None:
