@@ -169,6 +169,8 @@ class ProcessStream:
                 self._settle()
                 exited = self._look_for_leftovers(exited)
                 if exited and time.monotonic() - exited > 2 * LINGER:
+                    for key in list(selector.get_map().values()):
+                        self._hand_over_rest(key.data)
                     break  # a pipe is held by a process we may not end
                 if 0 < read < SMALL:
                     self._stop.wait(PAUSE)
@@ -181,12 +183,14 @@ class ProcessStream:
         if whole:
             self._hand_over(lines.kind, whole, partial=False)
         if size == 0 or lines.overlong():
-            rest = lines.take_rest()
-            if rest:
-                self._hand_over(lines.kind, rest, partial=True)
+            self._hand_over_rest(lines)
         if size == 0:
             selector.unregister(lines.fd)
         return size
+
+    def _hand_over_rest(self, lines: Lines | None) -> None:
+        if lines is not None and (rest := lines.take_rest()):
+            self._hand_over(lines.kind, rest, partial=True)
 
     def _hand_over(self, kind: ChunkKind, data: bytes, *, partial: bool) -> None:
         if kind is ChunkKind.LOG_LINES:

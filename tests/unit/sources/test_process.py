@@ -155,6 +155,22 @@ def test_a_child_of_the_child_does_not_keep_the_session_open(
     assert finish(sink, stream, timeout=5) == (False, "the gadget ended by itself")
 
 
+def test_a_line_begun_is_kept_though_somebody_holds_the_pipe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process, "LINGER", 0.1)
+    sink = RecordingSink()
+    code = (
+        "import os, subprocess;"
+        "subprocess.Popen(['sleep', '2'], start_new_session=True);"
+        """os.write(1, b'{"n":1}\\n{"n":2')"""
+    )
+    stream = ProcessStream(SESSION, (sys.executable, "-I", "-S", "-c", code), sink)
+    finish(sink, stream)
+    assert [event.data for event in sink.events()] == ['{"n":1}']
+    assert [line.raw for line in sink.malformed()] == [b'{"n":2']
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
