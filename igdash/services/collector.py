@@ -32,6 +32,7 @@ from igdash.domain.events import Decoded
 from igdash.domain.images import OFFICIAL, image_problem
 from igdash.domain.imports import CaptureFile, ImportRequest, ImportStatus
 from igdash.domain.instances import Instance, InstanceSource
+from igdash.domain.losses import Loss
 from igdash.domain.ports import Catalogue, Decode, EventWriter, SessionBatch, Source
 from igdash.domain.schedules import Order, Schedule
 from igdash.domain.sessions import (
@@ -135,7 +136,7 @@ class Collector:
         self._subscribers: list[Subscriber] = []
         self._started = now_ns()
         self._down = True
-        self._ledger_open = False
+        self._in_ledger: dict[Lane, tuple[Loss, ...]] = {}
         self._stillborn: list[SessionId] = []
 
     # ------------------------------------------------------------ life
@@ -150,12 +151,12 @@ class Collector:
         self._writer.start()
         points = self._writer.call(lambda store: store.unfinished(), self._limits.call_timeout)
         resumption = Resumption(self._sources, beat, self._reap, now_ns())
-        for point in points:
-            lane = self._lane(point.session.id, committed=point.spool_offset)
+        lanes = [self._lane(point.session.id, committed=point.spool_offset) for point in points]
+        self._in_ledger = {lane: kept[lane.session] for lane in lanes if lane.session in kept}
+        for point, lane in zip(points, lanes, strict=True):
             lane.lost = point.session.lost
-            lane.lose(kept.get(point.session.id, ()))
+            lane.lose(kept.get(lane.session, ()))
             resumption.add(self._taken_up(point.session, lane, resumption))
-        self._ledger_open = bool(kept)
         self._beat(self.runs(), now_ns())
         resumption.go()
         self._down = False
@@ -438,8 +439,8 @@ class Collector:
     # ------------------------------------------------------------ from the threads
 
     def _published(self, advances: Sequence[Advance]) -> None:
-        if self._ledger_open:
-            self._ledger_open = not self._ledger.write({})
+        if self._in_ledger:
+            self._tidy_ledger()
         for advance in advances:
             run = self._find(advance.session)
             wanted = run.spec.stop_after.events if run is not None else None
@@ -447,6 +448,13 @@ class Collector:
                 run.stop(f"{wanted} events were asked for, {advance.last_seq} had come")
         for callback in self._subscribers:
             callback(advances)
+
+    def _tidy_ledger(self) -> None:
+        """Take out what the store has by now; not before, as the process may die in between."""
+        left = {lane: losses for lane, losses in self._in_ledger.items() if not lane.commits}
+        kept = {lane.session: losses for lane, losses in left.items()}
+        if len(left) < len(self._in_ledger) and self._ledger.write(kept):
+            self._in_ledger = left
 
     def _tick(self) -> float:
         """Every second or sooner: beat, look at the disk, end what is due. Return when next (s)."""

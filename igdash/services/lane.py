@@ -69,6 +69,8 @@ class Lane:
         self.session = session
         self.spool = spool
         self.lost = 0
+        self.commits = 0
+        """Batches stored; what waited in memory at the start is in the first of them."""
         self.gone: Callable[[], None] = lambda: None
         """Called by the writer thread when the store turns out not to have the session any more."""
         self._decode = decode
@@ -199,6 +201,7 @@ class Lane:
 
     def committed(self, taken: Taken) -> None:
         """The batch is stored."""
+        self.commits += 1
         self.lost += taken.lost
         self.spool.commit(taken.batch.spool_offset)
         with self._lock:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +22,10 @@ from igdash.domain.queries import EventRange, SessionQuery
 from igdash.domain.sessions import Nodes, Session, SessionId, SessionState, StateChange, StopAfter
 from igdash.domain.times import NS, now_ns
 from igdash.services.collector import Collector
-from igdash.services.disk import DiskGuard
+from igdash.services.disk import DiskGuard, Ledger
 from igdash.services.heartbeat import Heartbeat
 from igdash.services.lane import Lane
+from igdash.services.scheduler import Scheduler
 from igdash.store.writer import Writer
 from tests.support.collecting import (
     SMALL,
@@ -464,6 +465,33 @@ def test_losses_nobody_could_store_survive_a_stop(
     rig.restart()
     wait(lambda: rig.log(session.id).count("collecting again") == 2)
     assert rig.session(session.id).lost == 3
+
+
+def test_a_loss_is_in_the_ledger_until_the_store_has_that_very_one(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another session's commit says nothing of it, and a kill may come before its own."""
+    owing, other, stored = (rig.collector.start_session(SPEC).id for _ in range(3))
+    ledger, held = Ledger(rig.folder / "state"), {owing}
+
+    def loss(count: int) -> tuple[Loss, ...]:
+        return (Loss(node="", start=NS, end=NS, count=count, cause=LossCause.WRITER),)
+
+    take = Scheduler.take
+
+    def late(self: Scheduler, lanes: Iterable[Lane], scale: float = 1.0) -> object:
+        return take(self, [lane for lane in lanes if lane.session not in held], scale)
+
+    monkeypatch.setattr(Scheduler, "take", late)
+    rig.restart(lambda: ledger.write({owing: loss(7), stored: loss(5)}) or None)
+    rig.stream(other).sink.chunk(lines(1))
+    wait(lambda: rig.session(other).events == 1)
+    wait(lambda: rig.session(stored).lost == 5)
+    wait(lambda: ledger.start() == {owing: loss(7)})
+    held.clear()
+    rig.stream(other).sink.chunk(lines(2))
+    wait(lambda: rig.session(owing).lost == 7)
+    wait(lambda: ledger.start() == {})
 
 
 def test_nothing_is_taken_on_after_stop(rig: Rig) -> None:
