@@ -258,9 +258,17 @@ class Spool:
         finally:
             # A record that was cut short (disk full) must not stand in the way of the next one.
             if written != size:
-                os.ftruncate(fd, segment.size)
+                self._cut_off(fd, segment)
         if written != size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _cut_off(self, fd: int, segment: _Segment) -> None:
+        try:
+            os.ftruncate(fd, segment.size)
+        except OSError:
+            # What follows would not be where its offset says: it goes into a file of its own.
+            self._active = None
+            self._appending.close()
 
     # ------------------------------------------------------------ the writer's side
 

@@ -217,6 +217,32 @@ def test_a_short_write_leaves_no_half_record(
     spool.remove()
 
 
+@pytest.mark.parametrize("before", [[], [b"one"]])
+def test_a_half_record_that_cannot_be_cut_off_spoils_nothing_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: list[bytes]
+) -> None:
+    """Copy-on-write file systems need room to make a file shorter."""
+    spool = make(tmp_path)
+    for data in before:
+        spool.append(chunk(data))
+    real = os.writev
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(module.os, "writev", lambda fd, parts: real(fd, [parts[0][:7]]))
+    monkeypatch.setattr(module.os, "ftruncate", refuse)
+    with pytest.raises(SpoolFull):
+        spool.append(chunk(b"two"))
+    monkeypatch.undo()
+    spool.append(chunk(b"three"))
+    expected = [chunk(data) for data in (*before, b"three")]
+    assert read_all(spool) == (expected, 0)
+    assert read_all(make(tmp_path)) == (expected, 0)
+    spool.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_process_short_of_files_loses_nothing_and_has_no_full_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
