@@ -144,10 +144,19 @@ class ControlServer:
                 full = len(self._connections) >= MAX_CONNECTIONS
                 if not full:
                     self._connections.add(connection)
-            if full:
+            if full or not self._served(connection):
                 connection.refuse()
-            else:
-                spawn("control-call", partial(self._serve, connection))
+
+    def _served(self, connection: _Connection) -> bool:
+        """Whether it has a thread now. The door stays open when there is none to be had."""
+        try:
+            spawn("control-call", partial(self._serve, connection))
+        except RuntimeError:
+            log.exception("a connection to the collector is refused")
+            with self._lock:
+                self._connections.discard(connection)
+            return False
+        return True
 
     def _serve(self, connection: _Connection) -> None:
         try:

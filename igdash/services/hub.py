@@ -225,8 +225,8 @@ class Hub:
         if self._stop.is_set():
             raise HubClosed("igdash is shutting down")
         if not self._running:
-            self._running = True
             spawn("hub", self._run)
+            self._running = True  # only now: without a thread the next reader tries again
 
     def _run(self) -> None:
         idle_since = time.monotonic()
@@ -236,6 +236,9 @@ class Hub:
                     idle_since = self._attend(idle_since, once=False)
             except (IgdashError, OSError) as error:
                 log.debug("the collector is away, looking into the store instead: %s", error)
+                idle_since = self._attend(idle_since, once=True)
+            except Exception:  # no thread to be had, say: readers wait for nobody else
+                log.exception("the collector cannot be heard, looking into the store instead")
                 idle_since = self._attend(idle_since, once=True)
             if self._may_end(idle_since):
                 return

@@ -336,6 +336,21 @@ def _answers(path: Path) -> bool:
         return False
 
 
+def test_the_door_stays_open_when_there_is_no_thread_to_be_had(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = control_server.spawn
+
+    def scarce(name: str, work: Callable[[], None]) -> threading.Thread:
+        monkeypatch.setattr(control_server, "spawn", real)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(control_server, "spawn", scarce)
+    with pytest.raises(CollectorUnavailable, match="too many connections"):
+        ControlClient(path).stats()
+    assert ControlClient(path).stats() == STATS
+
+
 def test_replies_are_plain_json(path: Path) -> None:
     with raw(path) as sock:
         answer = ask(

@@ -266,3 +266,29 @@ def test_closing_wakes_all_and_lets_nobody_in(setup: Setup) -> None:
         setup.hub.open(id_, after=None, wake=woken.set)
     with pytest.raises(HubClosed):
         setup.hub.listen(woken.set)
+
+
+def test_a_hub_that_found_no_thread_finds_one_later(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = hubs.spawn
+
+    def scarce(name: str, work: Callable[[], None]) -> threading.Thread:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(hubs, "spawn", scarce)
+    with pytest.raises(RuntimeError):
+        setup.hub.listen(lambda: None)
+    monkeypatch.setattr(hubs, "spawn", real)
+    watch = setup.control.watch
+
+    @contextmanager
+    def no_thread(on_advance: Callable[[Sequence[Advance]], None]) -> Iterator[None]:
+        setup.control.watch = watch  # type: ignore[method-assign]
+        raise RuntimeError("can't start new thread")
+        yield
+
+    setup.control.watch = no_thread  # type: ignore[method-assign]
+    leave = setup.hub.listen(lambda: None)
+    wait_until(lambda: setup.control.entered == 1)
+    leave()
