@@ -107,11 +107,23 @@ class ProcessStream:
         self._stopped_at = 0
         self._plan: list[tuple[float, signal.Signals]] = []
         self._killed = False
-        self._wake_read, self._wake_write = os.pipe()
+        self._wake_read = self._wake_write = -1
         self._last: deque[str] = deque(maxlen=40)
         self._began = time.monotonic()
         self._started = False
-        self._thread = spawn(f"gadget-{session}", self._run)
+        try:
+            self._wake_read, self._wake_write = os.pipe()
+            self._thread = spawn(f"gadget-{session}", self._run)
+        except (OSError, RuntimeError) as error:  # no thread, no file to be had: nobody would read
+            self._give_up()
+            raise SourceError(f"igdash cannot read what it prints: {error}") from error
+
+    def _give_up(self) -> None:
+        _kill(self._child.pid, signal.SIGKILL, self._argv)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(LINGER)
+        with contextlib.suppress(OSError):
+            self._close()
 
     def stop(self, *, timeout: float, leave: bool = False) -> None:  # noqa: ARG002
         """Interrupt it, terminate it at half of `timeout` s, kill it at the end of it."""

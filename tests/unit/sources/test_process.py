@@ -171,6 +171,24 @@ def test_a_line_begun_is_kept_though_somebody_holds_the_pipe(
     assert [line.raw for line in sink.malformed()] == [b'{"n":2']
 
 
+def test_a_gadget_that_nobody_can_read_does_not_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[subprocess.Popen[bytes]] = []
+    popen = process._popen
+
+    def noted(argv: tuple[str, ...]) -> subprocess.Popen[bytes]:
+        begun.append(popen(argv))
+        return begun[0]
+
+    def scarce(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(process, "_popen", noted)
+    monkeypatch.setattr(process, "spawn", scarce)
+    with pytest.raises(SourceError, match="new thread"):
+        ProcessStream(SESSION, ("sleep", "3"), RecordingSink())
+    assert begun[0].returncode == -signal.SIGKILL
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
