@@ -9,6 +9,7 @@ which nothing happened to the target is shortened to that, and what follows it m
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,8 @@ from igdash.domain.times import NS, format_ns, now_ns
 from igdash.sources.durations import go_duration
 from igdash.sources.recording import Line, Part, Row, load_part, parts_of
 from igdash.sources.target import Match, matcher
+
+log = logging.getLogger(__name__)
 
 IDLE: Final = 3 * NS
 """Longest silence (ns) between two lines of a round."""
@@ -198,6 +201,15 @@ class ReplayStream:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        try:
+            failed, reason = False, self._rounds_played()
+        except Exception as error:  # the sink must hear of the end whatever a recording holds
+            log.exception("a recording cannot be played on")
+            failed, reason = True, f"the recording cannot be played on: {error}"
+        self._sink.ended(failed=failed, reason=reason)
+
+    def _rounds_played(self) -> str:
+        """Play until the end, or until stopped; return why it is over."""
         nodes = {row.node for played in self._rounds for row in _rows(played)} - {""}
         self._sink.nodes(expected=max(1, len(nodes)), connected=max(1, len(nodes)))
         self._sink.started()
@@ -213,8 +225,7 @@ class ReplayStream:
                 break
         if self._once or not self._rounds:
             self._stop.wait()  # as the real one: it goes on running until stopped
-        reason = "" if self._stop.is_set() else "the recording is over"
-        self._sink.ended(failed=False, reason=reason)
+        return "" if self._stop.is_set() else "the recording is over"
 
     def _play(self, played: Round, *, first: bool) -> None:
         """Hand over the lines of one round when they are due."""

@@ -372,3 +372,13 @@ def test_a_folder_without_recordings(tmp_path: Path) -> None:
     status = make_source(replace(DEMO, folder=str(tmp_path))).status()
     assert status.health is Health.DOWN
     assert "holds no recordings" in status.reason
+
+
+def test_a_time_that_cannot_be_moved_ends_the_replay_with_a_reason(tmp_path: Path) -> None:
+    late = event(1_600_000_000 * NS).replace('"timestamp":"2020', '"timestamp":"9999')
+    environment = recording(tmp_path, "trace_tcp", [event(1_600_000_000 * NS), late])
+    sink = play(replace(environment, retime=True), "trace_tcp")
+    assert sink.end is not None
+    failed, reason = sink.end
+    assert failed
+    assert "cannot be played on" in reason
