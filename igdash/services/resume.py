@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from igdash.domain.imports import IMPORT
+from igdash.domain.losses import Loss, LossCause
 from igdash.domain.ports import Source
 from igdash.domain.sessions import Session, SessionId, SessionState
 from igdash.domain.times import NS
@@ -80,6 +81,8 @@ class Resumption:
         if run.spec.environment == IMPORT:
             run.interrupt(_BROKEN_IMPORT, run.latest.last_event or at)
         elif run.state is SessionState.STOPPING:
+            at = self.since(run.latest)
+            run.lane.lose([_tail(at, self._now)])
             run.complete(run.latest.reason, at)
         elif due is not None and due <= self._now:
             run.gap_from = self.since(run.latest)  # also of a gadget that went on by itself
@@ -103,6 +106,19 @@ class Resumption:
             log.warning(
                 "%s: spool files of sessions this store is not waiting for: %s", folder, names
             )
+
+
+def _tail(since: int, now: int) -> Loss:
+    """Return the record for what a gadget told at its stop, with nobody there to hear it."""
+    return Loss(
+        node="",
+        start=min(since, now),
+        end=now,
+        count=0,
+        cause=LossCause.STOP_TAIL,
+        detail="igdash went down during the stop: the last events may be missing; how many is not known",
+        exact=False,
+    )
 
 
 def _due(run: Run) -> int | None:

@@ -334,15 +334,27 @@ def test_time_that_is_over_meanwhile_ends_it_then(
     assert gap.end == ended.stopped
 
 
-def test_a_stop_under_way_at_a_kill_is_finished_after_it(rig: Rig) -> None:
+def test_a_stop_under_way_at_a_kill_is_finished_after_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = rig.collector.start_session(SPEC)
     rig.reach(session.id, SessionState.RUNNING)
     change = StateChange(state=SessionState.STOPPING, at=now_ns(), reason="why")
-    rig.restart(lambda: change_stored(rig, session.id, change))
+
+    def later() -> None:
+        change_stored(rig, session.id, change)
+        monkeypatch.setattr("igdash.services.collector.now_ns", lambda: now_ns() + 3_600 * NS)
+
+    before = now_ns()
+    rig.restart(later)
     ended = rig.reach(session.id, SessionState.STOPPED)
     assert ended.reason == "why"
     assert rig.source.opened.count(session.id) == 1
-    assert rig.losses(session.id) == ()
+    assert ended.stopped is not None
+    assert ended.stopped < before + 60 * NS  # not when igdash came back
+    (tail,) = rig.losses(session.id)  # what the gadget told with nobody there
+    assert (tail.cause, tail.count, tail.exact) == (LossCause.STOP_TAIL, 0, False)
+    assert tail.start == ended.stopped
 
 
 def change_stored(rig: Rig, session: SessionId, change: StateChange) -> None:
