@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import msgspec
 from flask import Response
+from msgspec.structs import replace
 
 from igdash.api import answer_schemas as a
 from igdash.api import answers, shapes
@@ -22,11 +23,11 @@ from igdash.api.paths import number_of, session_of
 from igdash.api.problems import as_problem
 from igdash.api.routes import Call, Route
 from igdash.api.types import ns_of
-from igdash.domain.errors import IgdashError, InvalidQuery, NotFound
+from igdash.domain.errors import IgdashError, InvalidQuery, NotFound, QueryBusy
 from igdash.domain.events import Event, Tick
 from igdash.domain.filter_text import to_text
 from igdash.domain.filters import And, FilterError
-from igdash.domain.queries import EventRange, QueryPage, Scope
+from igdash.domain.queries import MAX_LIMIT, EventRange, QueryPage, Scope
 from igdash.domain.sessions import SessionId
 from igdash.services.queries import Reply, looked_until
 from igdash.services.query_asks import (
@@ -184,12 +185,15 @@ def tick(services: WebServices, call: Call) -> s.TickEventsOut:
     found, rows = services.history.tick(session, number_of(call.path["tick"], "tick"))
     if q.filter.strip() or q.sort:
         rows = _picked(services, session, found, q)
+    rows = rows[: q.limit]
     return s.TickEventsOut(tick=shapes.tick(found), events=[shapes.event(row) for row in rows])
 
 
 def _picked(
     services: WebServices, session: SessionId, tick: Tick, q: asked.TickQuery
 ) -> tuple[Event, ...]:
+    """Return the rows of a tick that match, page by page: an answer that ended early would pass for
+    the whole tick. Raises `QueryBusy` when even so time was up."""
     ask = AskPage(
         session=session,
         filter=q.filter,
@@ -197,9 +201,17 @@ def _picked(
         before=tick.first_seq + tick.events,
         sort=_sort(services, session, q.sort),
         descending=q.sort.startswith("-"),
-        limit=q.limit,
+        limit=q.limit or MAX_LIMIT,
     )
-    return cast("QueryPage", services.queries.answer(ask, client_gone())).events
+    rows: list[Event] = []
+    while True:
+        page = cast("QueryPage", services.queries.answer(ask, client_gone()))
+        rows += page.events
+        if not page.scope.complete and (ask.sort or not page.next):
+            raise QueryBusy("not all of the tick could be looked at in time; try again")
+        if not page.next or len(rows) >= (q.limit or tick.events):
+            return tuple(rows)
+        ask = replace(ask, cursor=page.next)
 
 
 def seq(services: WebServices, call: Call) -> a.SeqOut:

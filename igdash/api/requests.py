@@ -129,11 +129,11 @@ class NeighboursQuery(Strict):
 
 
 class TickQuery(Strict):
-    """Which rows of the tick, in which order; a `limit` makes it a top-N."""
+    """Which rows of the tick, in which order; all of them, or a `limit` makes it a top-N."""
 
     filter: str = ""
     sort: str = ""
-    limit: Limit = 1_000
+    limit: Limit | None = None
 
 
 class SeqQuery(Strict):

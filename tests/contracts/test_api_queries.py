@@ -13,6 +13,7 @@ from igdash.domain.events import NewTick
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.sessions import SessionId
 from igdash.domain.times import NS, format_ns, now_ns
+from igdash.store.query.scan import Scan
 from tests.support.stores import Store
 from tests.support.web import Web, get, web
 
@@ -244,6 +245,28 @@ def test_one_tick_filtered_and_its_top(each: Web) -> None:
     assert found["tick"]["events"] == 6
     top = ask(each, id_, "ticks/2", sort="-pid", limit=2)
     assert [event["data"]["pid"] for event in top["events"]] == [9, 8]
+
+
+def large_tick(side: Web) -> SessionId:
+    id_ = side.session("top_tcp")
+    rows = [json.dumps({"pid": n, "comm": "a"}) for n in range(2_300)]
+    tick = NewTick(ts=START, node="n", source="tcp", first=0, events=len(rows))
+    side.control.add(id_, rows, ticks=[tick])
+    return id_
+
+
+@pytest.mark.parametrize("query", [{"filter": "comm = a"}, {"sort": "-pid"}, {}])
+def test_a_large_tick_is_there_as_a_whole(side: Web, query: dict[str, Any]) -> None:
+    id_ = large_tick(side)
+    assert sorted(seqs(ask(side, id_, "ticks/1", **query))) == list(range(1, 2_301))
+    assert len(seqs(ask(side, id_, "ticks/1", **query, limit=7))) == 7
+
+
+def test_half_a_tick_is_no_answer(side: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    id_ = large_tick(side)
+    monkeypatch.setattr(Scan, "_after_block", lambda *_: True)  # time is up at once
+    assert len(seqs(ask(side, id_, "ticks/1", filter="comm = a"))) == 2_300
+    assert get(side, f"/api/sessions/{id_}/ticks/1?sort=-pid")[0] == 503
 
 
 def test_jump_to_time_and_neighbours(each: Web) -> None:
