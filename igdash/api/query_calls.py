@@ -234,7 +234,8 @@ def histogram(services: WebServices, call: Call) -> msgspec.Struct | Response:
     """Answer events and losses per slice of time."""
     q: asked.HistogramQuery = call.query
     session = session_of(services, call)
-    if not (q.filter.strip() or q.split or q.progress or q.after or q.before):
+    everything = not q.after and q.before is None
+    if everything and not (q.filter.strip() or q.split or q.progress):
         bars = services.history.histogram(
             session, start=ns_of(q.start), end=ns_of(q.end), buckets=q.buckets
         )

@@ -188,6 +188,13 @@ def test_a_values_text_finds_its_events(each: Web) -> None:
             assert ask(each, id_, "count", filter=text)["count"] == value["count"], text
 
 
+def test_no_event_is_before_seq_0(side: Web) -> None:
+    id_ = fill(side)
+    assert ask(side, id_, "count", before=0)["count"] == 0
+    assert sum(bar["events"] for bar in ask(side, id_, "histogram", before=0)["buckets"]) == 0
+    assert sum(bar["events"] for bar in ask(side, id_, "histogram", after=0)["buckets"]) == 30
+
+
 def test_a_histogram_is_split_by_a_field(each: Web) -> None:
     id_ = fill(each)
     loss = Loss(node="n", start=START + NS, end=START + 2 * NS, count=9, cause=LossCause.KERNEL)
