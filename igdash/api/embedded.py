@@ -8,11 +8,14 @@ that no thread and no database connection crosses it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,10 +50,17 @@ _UNREADABLE: Final = (
 """Statuses of what is no proper request; all else is 400."""
 _LINGER: Final = 1.0
 """Seconds a refused client may take to send the rest and read why."""
+_SPARE: Final = 1_000
+"""Connections besides those that a thread answers: kept alive, or not read yet."""
+_OTHER_FILES: Final = 256
+"""Files open besides those of connections; a WebSocket has three, any other connection one."""
+_FULL_PAUSE: Final = 0.1
+"""Seconds between two looks whether there is a file descriptor again."""
 
 
 def serve(served: Served, options: ServerOptions, listener: socket.socket) -> None:
     """Serve on `listener` until SIGTERM or SIGINT; ends by `SystemExit`, 0 after a stop, else 1."""
+    allow_files(options.threads + _SPARE + 2 * options.max_sockets + _OTHER_FILES)
     arbiter = os.getpid()
     try:
         Embedded(served, options, listener).run()
@@ -62,8 +72,46 @@ def serve(served: Served, options: ServerOptions, listener: socket.socket) -> No
         sys.exit(1 if leave.code else 0)
 
 
+def allow_files(wanted: int) -> None:
+    """Let this process have so many files open, or as many as the system grants."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    except (OSError, ValueError):  # macOS has a limit below the one it tells
+        granted = soft
+    if granted < wanted:
+        log.warning(
+            "only %d files may be open, all sockets and connections could need %d: raise the limit"
+            " (ulimit -n, LimitNOFILE=) or lower web.max_sockets",
+            granted,
+            wanted,
+        )
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]
     """Lets go of its WebSockets when asked to stop, instead of waiting for them to be cut."""
+
+    _full = False
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take a new connection; while all file descriptors are in use it has to wait.
+
+        gunicorn would end the worker: every socket cut, and nobody answered until they are gone.
+        """
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            if not self._full:
+                log.warning("new connections have to wait: %s", error.strerror)
+            self._full = True
+            threading.Event().wait(_FULL_PAUSE)  # the listener stays readable
+        else:
+            self._full = False
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin to stop; called by SIGTERM."""
@@ -127,7 +175,7 @@ class Embedded(BaseApplication):  # type: ignore[misc]
             "bind": f"fd://{self._descriptor}",
             "workers": 1,
             "threads": self._options.threads,
-            "worker_connections": self._options.threads + 1_000,
+            "worker_connections": self._options.threads + _SPARE,
             "graceful_timeout": max(1, round(self._options.graceful)),
             "timeout": 120,
             "keepalive": 15,

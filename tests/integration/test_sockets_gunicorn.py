@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -21,9 +22,16 @@ from tests.support.web import Client
 ROOT = Path(__file__).parents[2]
 
 
+FILES = 120
+"""Open files that a test allows where it uses them up."""
+
+
 @pytest.fixture
-def side(tmp_path: Path) -> Iterator[tuple[str, str, subprocess.Popen[str]]]:
+def side(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[str, str, subprocess.Popen[str]]]:
     command = [sys.executable, "-m", "tests.support.gunicorn_side", str(tmp_path / "store.db")]
+    command += getattr(request, "param", [])
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -87,6 +95,24 @@ def _unreadable(address: str) -> None:
         assert (answer.status, body["status"]) == (status, status)
         assert answer.headers["Content-Type"] == "application/problem+json"
         connection.close()
+
+
+@pytest.mark.parametrize("side", [[str(FILES)]], indirect=True)
+def test_without_a_file_descriptor_newcomers_wait_and_nobody_is_cut(
+    side: tuple[str, str, subprocess.Popen[str]],
+) -> None:
+    address, session, _ = side
+    client = Client(address, f"/api/sessions/{session}/ws")
+    client.until("events")
+    host, port = address.split(":")
+    crowd = [socket.create_connection((host, int(port)), timeout=10) for _ in range(FILES)]
+    last = client.until("events")["last_seq"]
+    while client.until("events")["last_seq"] < last + 500:
+        pass
+    for one in crowd:
+        one.close()
+    assert _get(address, "/healthz")["status"] == "ok"
+    client.until("events")
 
 
 def test_a_shutdown_says_goodbye(side: tuple[str, str, subprocess.Popen[str]]) -> None:

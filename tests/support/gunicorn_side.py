@@ -1,7 +1,10 @@
-"""A web side under the real server, in a process of its own: prints `URL SESSION`, then serves."""
+"""A web side under the real server, in a process of its own: prints `URL SESSION`, then serves.
+
+With a second argument at most so many files may be open."""
 
 from __future__ import annotations
 
+import resource
 import sys
 from contextlib import ExitStack
 
@@ -38,4 +41,6 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
+    for files in map(int, sys.argv[2:]):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     main(sys.argv[1])
