@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from igdash import settings
 from igdash.cli.parser import make_parser
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -58,3 +59,14 @@ def test_it_runs_a_command_that_exists_and_stops_it_in_order():
     assert found["KillMode"] == "mixed"
     words = found["ExecStart"].split()[1:]
     assert make_parser().parse_args(words).run == "igdash.cli.run:serve"
+
+
+def test_its_history_is_in_its_folder_unless_the_file_says_another_place(tmp_path: Path):
+    variables = dict([service()["Environment"].split("=", 1)])
+    config = tmp_path / "igdash.toml"
+    config.write_text("", encoding="utf-8")
+    usual = settings.load(config, environ=variables)
+    assert usual.store.url == "sqlite:////var/lib/igdash/igdash.db"
+    assert usual.state_dir == Path("/var/lib/igdash/igdash.state")
+    config.write_text('[store]\nurl = "postgresql+psycopg://igdash@db/igdash"\n', encoding="utf-8")
+    assert settings.load(config, environ=variables).store.url.startswith("postgresql+psycopg://")
