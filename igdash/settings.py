@@ -458,6 +458,9 @@ def _check_server(url: str) -> None:
     try:
         parts = urlsplit(url)
         _ = parts.port
+        password = url.partition("://")[2].partition(":")[2]
+        if password.partition("?")[0].count("@") > 1:  # its rest would be taken for a host
+            raise ValueError("an @ in a password")
     except ValueError as error:
         # The error's own text may quote a part of the password.
         raise SettingsError(

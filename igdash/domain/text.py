@@ -14,7 +14,7 @@ _UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 _PASSWORD: Final = re.compile(
-    r"(\bpostgres[\w+]*://[^\s/:@]*):[^\s@]+@"  # as SQLAlchemy reads it, slashes included
+    r"(\bpostgres[\w+]*://[^\s/:@]*):\S+@"  # slashes included, and an @ that should be %40
     r"|(\w://[^\s/:@]*):[^\s/@]+@"
     r"|(password=)[^\s&'\"]+",
     re.IGNORECASE,

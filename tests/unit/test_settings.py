@@ -251,6 +251,8 @@ def test_secrets_are_masked():
         "mysql://me:s3cret@x/y",
         "postgresql://me:s3cret/s3cret@h/d",
         "postgresql://me:s3cret@h",
+        "postgresql://me:p@s3cret@h/d",
+        "postgresql://me:p@s3cret/x@h/d",
     ):
         with pytest.raises(SettingsError) as caught:
             settings.load(environ={**EMPTY, "IGDASH_STORE__URL": wrong})

@@ -30,6 +30,7 @@ def test_how_it_looks():
     ("text", "wanted"),
     [
         ("postgresql://me:s3c/ret@h/d", "postgresql://me:***@h/d"),
+        ("postgresql://me:s3c@ret@h/d", "postgresql://me:***@h/d"),
         ("x postgresql+psycopg://me:s3cret@h:5/d y", "x postgresql+psycopg://me:***@h:5/d y"),
         ("host=h password=s3cret user=x", "host=h password=*** user=x"),
         ("postgresql://h/d?user=x&password=s3cret&z=1", "postgresql://h/d?user=x&password=***&z=1"),
