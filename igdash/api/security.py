@@ -57,6 +57,12 @@ def _is_address(name: str) -> bool:
     return True
 
 
+def _name_of(allowed: str) -> str:
+    """Return the name of an allowed host; it may be written as a browser sends it, port included."""
+    found = split_host(allowed)
+    return found[0] if found else allowed.strip("[]").lower()
+
+
 def host_allowed(host: str, options: WebOptions) -> bool:
     """Whether a `Host` header names this server."""
     found = split_host(host)
@@ -65,9 +71,9 @@ def host_allowed(host: str, options: WebOptions) -> bool:
     name = found[0]
     if name in _LOOPBACK or name == options.host.strip("[]").lower():
         return True
-    if name in {allowed.strip("[]").lower() for allowed in options.allowed_hosts}:
+    if name in map(_name_of, options.allowed_hosts):
         return True
-    return options.host in _WILDCARDS and _is_address(name)
+    return options.host.strip("[]") in _WILDCARDS and _is_address(name)
 
 
 def origin_matches(origin: str, host: str) -> bool:

@@ -40,6 +40,7 @@ def test_splitting_a_host(text: str, wanted: object) -> None:
         ("10.1.2.3", "10.1.2.4", False),
         ("0.0.0.0", "10.1.2.3", True),
         ("::", "[fe80::1]", True),
+        ("[::]", "[fe80::1]", True),
         ("0.0.0.0", "rebound.example", False),
         ("::1", "[::1]", True),
         ("dash.example", "dash.example", True),
@@ -47,6 +48,17 @@ def test_splitting_a_host(text: str, wanted: object) -> None:
 )
 def test_which_hosts_a_bind_address_answers_to(bind: str, host: str, allowed: bool) -> None:
     assert host_allowed(host, WebOptions(host=bind)) is allowed
+
+
+@pytest.mark.parametrize(
+    "written", ["dash.example", "Dash.Example:8443", "dash.example.", "[fd00::1]:80", "fd00::1"]
+)
+def test_an_allowed_host_may_be_written_as_the_refusal_shows_it(written: str) -> None:
+    options = WebOptions(allowed_hosts=(written,))
+    name = "dash.example" if "example" in written.lower() else "[fd00::1]"
+    assert host_allowed(name, options)
+    assert host_allowed(f"{name}:8443", options)
+    assert not host_allowed("rebound.example:8443", options)
 
 
 @pytest.mark.parametrize(
