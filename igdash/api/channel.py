@@ -24,8 +24,9 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from igdash.api.options import WebOptions
 
-SEND_BUFFER = 524_288
-"""Bytes the kernel may hold for one socket; its own tuning would grow to megabytes."""
+SEND_BUFFER = 131_072
+"""Bytes the kernel may hold for one socket; its own tuning would grow to megabytes. A slow reader
+shows that it takes something by emptying a third of it."""
 CLOSE_WAIT = 1.0
 """Seconds to wait for the client's half of the closing handshake."""
 
@@ -134,8 +135,13 @@ class Channel:
     # ------------------------------------------------------------ inside
 
     def _write(self, data: bytes) -> None:
+        """Send all of it, in as many pieces as a slow reader needs: the deadline is each piece's."""
+        rest = memoryview(data)
         try:
-            self._socket.sendall(data)
+            rest = rest[self._socket.send(rest) :]
+            while rest:
+                rest = rest[self._socket.send(rest) :]
+                self._heard = time.monotonic()  # it took something; its pongs are behind that
         except OSError as error:  # TimeoutError too: the reader takes nothing
             raise Closed from error
 
