@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 MAX_CONNECTIONS = 128
 _SEND_TIMEOUT = 30
 """Seconds a peer may take to read before it is given up."""
+_CHANGES = frozenset({"start", "stop", "delete", "schedule", "import"})
 
 
 class Callee(Protocol):
@@ -207,6 +208,10 @@ class _Connection:
         if request.call == "watch":
             self._watch()
             return
+        if request.call in _CHANGES and self._is_left():
+            # It waited in vain (we were stopped, or swapped out) and has said so: "not done".
+            log.warning("call %s is not made: its caller has hung up", request.call)
+            return
         try:
             result = self._call(request)
         except IgdashError as error:
@@ -263,6 +268,12 @@ class _Connection:
                     self._send(wire.Reply(advances=advances))
         finally:
             unsubscribe()
+
+    def _is_left(self) -> bool:
+        try:
+            return self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
 
     def _reply(self, error: Exception) -> None:
         self._send(wire.Reply(error=wire.pack(error)))

@@ -31,6 +31,7 @@ from igdash.domain.schedules import (
     When,
 )
 from igdash.domain.sessions import Session, SessionId, SessionSpec, SessionState
+from igdash.domain.threads import spawn
 from igdash.services import control_server, control_wire
 from igdash.services.control_client import ControlClient
 from igdash.services.control_server import ControlServer
@@ -52,8 +53,10 @@ class FakeCollector:
         self.delay = threading.Event()
         self.wait = 0.0
         self.subscribers: list[Callable[[Sequence[Advance]], None]] = []
+        self.done: list[str] = []
 
     def start_session(self, spec: SessionSpec) -> Session:
+        self.done.append("start")
         self.delay.wait(self.wait)
         return Session(id=SessionId("a" * 12), spec=spec, state=SessionState.STARTING, created=1)
 
@@ -62,7 +65,7 @@ class FakeCollector:
             raise self.error
 
     def delete_session(self, session: SessionId) -> None:
-        pass
+        self.done.append("delete")
 
     def schedule(self, order: Order) -> Schedule:
         self.order = order
@@ -198,6 +201,28 @@ def test_a_frozen_collector_is_unavailable_within_3_s(tmp_path: Path) -> None:
         with pytest.raises(CollectorUnavailable, match="does not answer"):
             ControlClient(tmp_path / "s").stats()
         assert time.monotonic() - begun < 3.5
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_a_caller_gave_up_is_not_done(collector: FakeCollector, waits: bool) -> None:
+    calls = [
+        control_wire.Request(call="start", spec=SPEC),
+        control_wire.Request(call="delete", session=SessionId("a" * 12)),
+    ]
+    for call in calls:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.sendall(msgspec.json.encode(call) + b"\n")
+            connection = control_server._Connection(theirs, collector)
+            if waits:
+                thread = spawn("serve", connection.serve)
+                assert ours.recv(10)
+            ours.close()
+            if waits:
+                thread.join()
+            else:
+                connection.serve()
+    assert collector.done == (["start", "delete"] if waits else [])
 
 
 def test_no_collector_says_how_to_start_one(tmp_path: Path) -> None:
