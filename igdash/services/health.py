@@ -60,7 +60,10 @@ class Health:
         if self._last.at == float("-inf"):
             return self.pulse()
         if time.monotonic() - self._last.at > FRESH and self._asking.acquire(blocking=False):
-            spawn("collector-pulse", self._ask_and_release)
+            try:
+                spawn("collector-pulse", self._ask_and_release)
+            except RuntimeError:  # no thread to be had; the lock must not stay taken
+                self._ask_and_release()
         return self._last
 
     def totals(self) -> Mapping[str, int]:

@@ -28,3 +28,8 @@ def wait_until(condition: Callable[[], T], timeout: float = 10.0, every: float =
             return answer
         assert time.monotonic() < end, f"still not true after {allowed:.1f} s: {condition!r}"
         time.sleep(every)
+
+
+def no_thread(*_: object) -> None:
+    """Stand in for `spawn` on a machine, or in a container, that gives no more threads."""
+    raise RuntimeError("can't start new thread")

@@ -15,7 +15,7 @@ from igdash.services import live as lives
 from igdash.services.health import Health
 from igdash.services.live import Live
 from tests.support.fake_readers import FakeReaders
-from tests.support.waiting import wait_until
+from tests.support.waiting import no_thread, wait_until
 
 
 class Clock:
@@ -184,6 +184,17 @@ def test_pages_never_wait_for_the_collector(setup: Setup) -> None:
     pulse = setup.health.pulse()
     assert pulse.why == "the collector does not answer"
     assert setup.collector.asked == 2
+
+
+def test_without_a_thread_the_collector_is_asked_at_once(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup.take(0)
+    monkeypatch.setattr(healths, "spawn", no_thread)
+    setup.collector.down = True
+    setup.clock.now += 1.1
+    assert not setup.health.peek().up
+    assert not setup.health._asking.locked()
 
 
 def test_troubles_name_the_part(setup: Setup) -> None:
