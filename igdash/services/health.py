@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from igdash.domain.control import CollectorStats
-from igdash.domain.errors import CollectorUnavailable, IgdashError
+from igdash.domain.errors import IgdashError
 from igdash.domain.ports import Control, SessionReader
 from igdash.domain.threads import spawn
 from igdash.services.gadgets import live_sessions
@@ -95,6 +95,6 @@ class Health:
     def _ask(self) -> None:
         try:
             pulse = Pulse(stats=self._control.stats())
-        except CollectorUnavailable as error:
+        except IgdashError as error:  # also one that it met itself: old figures would seem new
             pulse = Pulse(stats=None, why=str(error) or "the collector does not answer")
         self._last = replace(pulse, at=time.monotonic())

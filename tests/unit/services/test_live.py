@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from igdash.domain.control import CollectorStats
-from igdash.domain.errors import CollectorUnavailable
+from igdash.domain.errors import CollectorUnavailable, IgdashError
 from igdash.domain.sessions import SessionState
 from igdash.services import health as healths
 from igdash.services import live as lives
@@ -195,6 +195,22 @@ def test_without_a_thread_the_collector_is_asked_at_once(
     setup.clock.now += 1.1
     assert not setup.health.peek().up
     assert not setup.health._asking.locked()
+
+
+def test_a_collector_that_answers_with_an_error_is_not_well(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor, _ = setup.take(0)
+
+    def fail() -> None:
+        raise IgdashError("the collector met an error; its log has details")
+
+    monkeypatch.setattr(setup.collector, "stats", fail)
+    setup.later(1.1)
+    wait_until(lambda: not setup.health.peek().up)
+    setup.later(0.3)
+    assert "met an error" in setup.take(cursor)[1]["stats"]["trouble"]
+    assert "met an error" in setup.health.troubles()["collector"]
 
 
 def test_troubles_name_the_part(setup: Setup) -> None:
