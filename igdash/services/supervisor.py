@@ -129,24 +129,37 @@ class _Keeper:
 
     def _start(self) -> float:
         try:
-            process = subprocess.Popen(
-                list(self.child.argv),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=dict(self.child.environ),
-                cwd=self._cwd,
-                start_new_session=True,
-            )
-        except OSError:  # what ended the child, such as a lack of memory, may still last
+            self._process, self._born = self._open(), time.monotonic()
+        except (OSError, RuntimeError):
+            # What ended the child, such as a lack of memory or threads, may still last. Others go on.
             self.past_start = True
             wait = self._put_off()
             log.exception("%s cannot be started; trying again in %.1f s", self.child.name, wait)
             return wait
-        self._process, self._born = process, time.monotonic()
-        log.debug("%s is process %d", self.child.name, process.pid)
-        spawn(f"listen-{self.child.name}", lambda: self._listen(process))
-        spawn(f"await-{self.child.name}", lambda: self._await(process))
         return MAX_DELAY
+
+    def _open(self) -> subprocess.Popen[bytes]:
+        """Return it started. Raises `OSError`, `RuntimeError` when there is no room for it."""
+        process = subprocess.Popen(
+            list(self.child.argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=dict(self.child.environ),
+            cwd=self._cwd,
+            start_new_session=True,
+        )
+        log.debug("%s is process %d", self.child.name, process.pid)
+        try:
+            spawn(f"await-{self.child.name}", lambda: self._await(process))
+            spawn(f"listen-{self.child.name}", lambda: self._listen(process))
+        except RuntimeError:  # nobody would hear it say that it is ready
+            process.kill()
+            process.wait()
+            _hang_up(process)
+            assert process.stdout is not None
+            process.stdout.close()
+            raise
+        return process
 
     def _put_off(self) -> float:
         """Have it started again after a while, each time a longer one; return how long (s)."""

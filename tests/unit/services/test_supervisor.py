@@ -15,7 +15,7 @@ import pytest
 
 from igdash.services import supervisor
 from igdash.services.supervisor import EXIT_REFUSED, Child, Supervisor
-from tests.support.waiting import wait_until
+from tests.support.waiting import no_thread, wait_until
 
 READY_THEN_WAIT = "print('ready', flush=True); signal.pause()"
 LOG_END = "signal.signal(15, lambda *a: (note('end'), sys.exit(0)))"
@@ -87,6 +87,33 @@ def test_a_killed_child_is_started_again(tmp_path, monkeypatch, caplog):
     wait_until(lambda: len(diary(tmp_path)) == 2)
     assert running.stop() == 0
     assert "killed by SIGKILL" in caplog.text
+
+
+@pytest.mark.parametrize("what", ["process", "thread"])
+def test_without_room_for_a_child_the_others_go_on(tmp_path, monkeypatch, caplog, what):
+    caplog.set_level(logging.ERROR)
+    monkeypatch.setattr(supervisor, "FIRST_DELAY", 0.05)
+    monkeypatch.setattr(supervisor, "MAX_DELAY", 0.05)
+    running = Running(
+        child(tmp_path, "collect", READY_THEN_WAIT),
+        child(tmp_path, "web", READY_THEN_WAIT, after="collect"),
+        monkeypatch=monkeypatch,
+    )
+    wait_until(lambda: running.supervisor.is_past_start("web"))
+    with monkeypatch.context() as patch:
+        if what == "process":
+            patch.setattr(supervisor.subprocess, "Popen", no_process)
+        else:
+            patch.setattr(supervisor, "spawn", no_thread)
+        os.kill(int(diary(tmp_path)[1][2]), signal.SIGKILL)
+        wait_until(lambda: "web cannot be started" in caplog.text)
+    wait_until(lambda: words(tmp_path).count("web start") > 1)
+    assert words(tmp_path).count("collect start") == 1
+    assert running.stop() == 0
+
+
+def no_process(*_: object, **__: object) -> None:
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
 
 def test_restarts_come_slower_and_slower(tmp_path, monkeypatch, caplog):
