@@ -197,10 +197,12 @@ def _open(query: SessionQuery) -> tuple[Any, str]:
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         sort, descending, value, uid = json.loads(raw)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise InvalidQuery("cursor", "is not one that igdash gave out") from None
     kind = str if query.sort in _TEXTS else int | float
-    sound = isinstance(value, kind) and isinstance(uid, str) and "\0" not in uid + str(value)
+    sound = isinstance(value, kind) and isinstance(uid, str) and "\0" not in uid
+    if sound:
+        sound = "\0" not in value if isinstance(value, str) else abs(value) < 2**63
     if not sound or sort != query.sort.value or descending != query.descending:
         raise InvalidQuery("cursor", "belongs to another query")
     return value, uid

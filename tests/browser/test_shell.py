@@ -205,6 +205,17 @@ def test_deep_links_reload_back_and_titles(page: Page, side: Web) -> None:
     assert page.path.startswith(f"/sessions/{ids[0]}")
 
 
+def test_a_key_held_down_leaves_the_address_free_for_a_click(page: Page) -> None:
+    """Browsers take some 200 changes of the address in half a minute, and ignore all others."""
+    page.open("/gadgets")
+    page.find("#view-gadgets.on")
+    page.js("[...Array(401).keys()].forEach(n => igdash.setParam('q', 'x' + n)) || 1")
+    page.wait("new URL(location.href).searchParams.get('q') === 'x400'")
+    page.click("#nav-sessions")
+    page.find("#view-sessions.on")
+    assert page.path == "/sessions"
+
+
 def test_fifty_switches_change_nothing_for_the_sessions(page: Page, side: Web) -> None:
     ids = three(side)
     page.open("/gadgets")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from typing import Any
 
@@ -236,6 +237,11 @@ def test_foreign_cursors_are_refused(store: Store) -> None:
         store.create(name=str(i))
     page = store.reader.sessions.list(SessionQuery(limit=1))
     for cursor in ("x", "%%%", "é", page.next[:-3], "W10", "bnVsbA"):
+        with pytest.raises(InvalidQuery):
+            store.reader.sessions.list(SessionQuery(limit=1, cursor=cursor))
+    told = f'["{SessionSort.STARTED.value}", true, {{}}, "{"a" * 12}"]'
+    for value in ("[" * 9_000 + "]" * 9_000, "9" * 400, "1e999", '"x"', "null"):
+        cursor = base64.urlsafe_b64encode(told.format(value).encode()).decode()
         with pytest.raises(InvalidQuery):
             store.reader.sessions.list(SessionQuery(limit=1, cursor=cursor))
     with pytest.raises(InvalidQuery):

@@ -81,16 +81,36 @@
 
   /** Go to an address of ours. `replace` leaves no entry in the history. */
   ig.nav = (url, { replace = false } = {}) => {
+    settle();
     const same = new URL(url, location.href).href === location.href;
     history[replace || same ? "replaceState" : "pushState"](null, "", url);
     go();
   };
+  /* Browsers refuse more than some 200 changes of the address in half a minute (a key held down), also
+     those of a click. Details take most of these at once; then the newest one comes a moment later. */
+  const AT_ONCE = 120, SPAN = 30000, LATER = 1000;
+  const written = [];
+  let wanted = null, timer = 0;
+  const settle = () => { clearTimeout(timer); wanted = null; };
+  const write = () => {
+    const url = wanted, now = performance.now();
+    settle();
+    if (!url || url.href === location.href) return;
+    while (written.length && now - written[0] > SPAN) written.shift();
+    if (written.length >= AT_ONCE) {
+      if (now - written[written.length - 1] < LATER) { wanted = url; timer = setTimeout(write, LATER); return; }
+      written.shift();
+    }
+    written.push(now);
+    history.replaceState(null, "", url);
+  };
   /** Keep a detail in the address (tab, seq, search) without a route event or a history entry. */
   ig.setParam = (name, value) => {
-    const url = new URL(location.href);
+    const url = wanted || new URL(location.href);
     if (value === null || value === undefined || value === "") url.searchParams.delete(name);
     else url.searchParams.set(name, value);
-    if (url.href !== location.href) history.replaceState(null, "", url);
+    wanted = url;
+    write();
     if (current) current.params = url.searchParams;
   };
 
@@ -103,7 +123,7 @@
     event.preventDefault();
     ig.nav(link.pathname + link.search + link.hash);
   });
-  window.addEventListener("popstate", go);
+  window.addEventListener("popstate", () => { settle(); go(); });
 
   ig.ready(() => {
     if (location.pathname === "/") history.replaceState(null, "", "/gadgets" + location.search);
