@@ -205,8 +205,6 @@ class Collector:
             max_bytes=self._limits.max_spool_bytes,
             segment_bytes=self._limits.segment_bytes,
         )
-        if spool.torn:
-            log.warning("session %s: dropped %d torn bytes of its spool", session, spool.torn)
         return Lane(session, spool, self._decode, self._guard, self._writer.wake)
 
     def _run(self, session: Session, lane: Lane, gap_from: int | None = None) -> Run:

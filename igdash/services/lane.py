@@ -79,6 +79,7 @@ class Lane:
         self._lock = threading.Lock()
         self._tally = Tally()
         self._under_way: list[tuple[Loss, ...]] = []
+        self._seen: int | None = None
         self._steps: deque[Step] = deque()
         self._discarded = False
 
@@ -167,6 +168,8 @@ class Lane:
         if limit and self.spool.position < self.spool.end:
             piece = self.spool.read(limit)
             parts = [decode_safely(self._decode, chunk) for chunk in piece.chunks]
+            if piece.chunks:
+                self._seen = piece.chunks[-1].received
             if piece.hole:
                 parts.append(Decoded(losses=(self._hole(piece.hole),)))
         with self._lock:
@@ -188,10 +191,12 @@ class Lane:
     def _hole(self, size: int) -> Loss:
         log.error("session %s: %d bytes of its spool cannot be read", self.session, size)
         now = now_ns()
+        # It was received after what stands before it; without that, nothing tells when.
+        start = now if self._seen is None else min(self._seen, now)
         detail = f"{size} bytes of the spool could not be read; how many events is not known"
         return Loss(
             node="",
-            start=now,
+            start=start,
             end=now,
             count=0,
             cause=LossCause.WRITER,

@@ -167,7 +167,6 @@ class Spool:
     """One session's spool. One thread appends, one reads; they may be different threads.
 
     `committed` is the offset up to which the database has everything; reading begins there.
-    `torn` are the bytes at the end that a crash left unreadable.
     """
 
     def __init__(
@@ -191,7 +190,7 @@ class Spool:
         self._active: _Segment | None = None
         self._appending = _Handle(os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
         self._reading = _Handle(os.O_RDONLY)
-        self._segments, self.torn = _find_segments(folder, session, committed)
+        self._segments = _find_segments(folder, session, committed)
         self.committed = committed
         self.position = committed
         last = self._segments[-1].end if self._segments else 0
@@ -199,7 +198,7 @@ class Spool:
 
     @property
     def end(self) -> int:
-        """The offset after the last whole record."""
+        """The offset after the last byte kept: of a record, or of what a crash left of one."""
         return self._end
 
     @property
@@ -242,7 +241,7 @@ class Spool:
         if active is not None and active.size < self._segment_bytes:
             return active
         path = self._folder / f"{self._session}.{self._end:016x}{SUFFIX}"
-        # A file of this name can only be one in which no record was whole.
+        # A file of this name can only be one that holds nothing, or a record cut short.
         path.unlink(missing_ok=True)
         self._segments = [s for s in self._segments if s.path != path]
         self._appending.of(path)
@@ -318,8 +317,8 @@ class Spool:
                 return None
             with segment.path.open("rb") as file:
                 file.seek(max(self.committed - segment.base, 0))
-                received: int = _HEAD.unpack(file.read(_HEAD.size))[5]
-                return received
+                magic, *_, received = _HEAD.unpack(file.read(_HEAD.size))
+                return int(received) if magic == _MAGIC else None
         return None
 
     def commit(self, offset: int) -> None:
@@ -379,39 +378,27 @@ def _bases(folder: Path, session: SessionId) -> Iterator[tuple[int, Path]]:
             yield int(path.name.split(".")[1], 16), path
 
 
-def _find_segments(folder: Path, session: SessionId, committed: int) -> tuple[list[_Segment], int]:
-    """Return the segments a former process left, each cut (in memory) where its records end, and
-    how many bytes at the very end are no record."""
+def _find_segments(folder: Path, session: SessionId, committed: int) -> list[_Segment]:
+    """Return the segments a former process left. What of them is no record is found, and told as a
+    hole, by who reads them: so it is committed together with its loss record, or read again."""
     found = sorted(_bases(folder, session))
     segments: list[_Segment] = []
-    torn = 0
     for index, (base, path) in enumerate(found):
-        limit = path.stat().st_size
+        size = _size(path)
         if index + 1 < len(found):
-            limit = min(limit, found[index + 1][0] - base)
-        segment = _Segment(base, path, limit)
+            size = min(size, found[index + 1][0] - base)
+        segment = _Segment(base, path, size)
         if segment.end > committed:
-            start = max(committed - base, 0)
-            segment.size = start + _valid_bytes(path, start, limit)
-        torn = limit - segment.size
-        if segment.end <= committed:
-            path.unlink()
-        elif segment.size:
             segments.append(segment)
-    return segments, torn
+        else:
+            with suppress(OSError):
+                path.unlink()
+    return segments
 
 
-def _valid_bytes(path: Path, start: int, limit: int) -> int:
-    """Return how many bytes of whole records stand in `[start, limit)` of a file."""
-    at, want = start, 1 << 20
-    with path.open("rb") as file:
-        while at < limit:
-            file.seek(at)
-            _, used, needed = split(file.read(min(want, limit - at)))
-            if used:
-                at, want = at + used, 1 << 20
-            elif want < needed <= limit - at:
-                want = needed
-            else:
-                break
-    return at - start
+def _size(path: Path) -> int:
+    """Return the size of a file; of one that cannot be looked at, enough to be told as a hole."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return HEADER_BYTES

@@ -58,6 +58,29 @@ def test_a_batch_given_back_is_taken_again_whole(tmp_path: Path) -> None:
     assert second.batch.spool_offset == first.batch.spool_offset
 
 
+def test_what_a_start_finds_damaged_in_the_spool_is_a_loss_of_the_session(tmp_path: Path) -> None:
+    before = make(tmp_path)
+    for n in range(3):
+        before.put(lines(n, received=5 * NS))
+    (path,) = tmp_path.iterdir()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+    lane = make(tmp_path)
+    assert lane.waiting
+    found: list[Decoded] = []
+    while (taken := lane.take(1 << 20)) is not None:
+        found.append(taken.batch.decoded)
+        lane.committed(taken)
+    assert lane.drained
+    assert len(join(found).events) == 1
+    (loss,) = join(found).losses
+    assert (loss.cause, loss.count, loss.exact) == (LossCause.WRITER, 0, False)
+    assert (loss.start, loss.end > loss.start) == (5 * NS, True)
+    assert str(len(content) * 2 // 3) in loss.detail
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_losses_are_owed_until_the_store_has_them(tmp_path: Path) -> None:
     lane = make(tmp_path)
 

@@ -132,30 +132,82 @@ def test_kill_before_commit_replays_exactly_the_rest(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_torn_end_is_passed_over_and_new_records_follow(tmp_path: Path) -> None:
+def test_a_torn_end_is_told_as_a_hole_and_new_records_follow(tmp_path: Path) -> None:
     spool = make(tmp_path)
     spool.append(chunk(b"whole"))
+    whole = spool.end
     spool.append(chunk(b"torn"))
     (path,) = tmp_path.iterdir()
     os.truncate(path, path.stat().st_size - 1)
+    torn = path.stat().st_size - whole
     again = make(tmp_path)
-    assert again.torn > 0
     again.append(chunk(b"next"))
-    assert read_all(again) == ([chunk(b"whole"), chunk(b"next")], 0)
+    assert read_all(again) == ([chunk(b"whole"), chunk(b"next")], torn)
     third = make(tmp_path)
-    assert read_all(third) == ([chunk(b"whole"), chunk(b"next")], 0)
+    assert read_all(third) == ([chunk(b"whole"), chunk(b"next")], torn)
     third.remove()
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_only_a_torn_record_gives_an_empty_spool_that_works(tmp_path: Path) -> None:
+def test_only_a_torn_record_is_a_hole_in_a_spool_that_works(tmp_path: Path) -> None:
     spool = make(tmp_path)
     spool.append(chunk(b"torn"))
     (path,) = tmp_path.iterdir()
     os.truncate(path, 5)
     again = make(tmp_path)
-    assert again.drained
+    assert not again.drained
     again.append(chunk(b"next"))
-    assert read_all(again) == ([chunk(b"next")], 0)
+    assert read_all(again) == ([chunk(b"next")], 5)
+    again.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damage_before_whole_records_is_told_until_it_is_committed(tmp_path: Path) -> None:
+    spool = make(tmp_path)
+    for n in range(4):
+        spool.append(chunk(b"%d" % n, received=n))
+    (path,) = tmp_path.iterdir()
+    content = bytearray(path.read_bytes())
+    record = len(content) // 4
+    content[record + 1] ^= 1
+    path.write_bytes(content)
+    for _ in range(2):  # a kill before the commit
+        again = make(tmp_path)
+        assert again.oldest() == 0
+        assert read_all(again) == ([chunk(b"0", received=0)], 3 * record)
+        again.commit(record)
+        assert again.oldest() is None
+        assert not again.drained
+    again.commit(again.end)
+    again.close()
+    assert list(tmp_path.iterdir()) == []
+    assert make(tmp_path, committed=again.committed).drained
+
+
+def test_a_broken_disk_at_the_start_is_a_hole_in_that_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = make(tmp_path)
+    spool.append(chunk(b"one"))
+    (path,) = tmp_path.iterdir()
+    stat = Path.stat
+
+    def broken(file: Path, **how: bool) -> os.stat_result:
+        if file == path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return stat(file, **how)
+
+    def unreadable(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", broken)
+        patch.setattr(os, "pread", unreadable)
+        again = make(tmp_path)
+        found, holes = read_all(again)
+        assert (found, holes > 0) == ([], True)
+        again.append(chunk(b"two"))
+    assert read_all(again) == ([chunk(b"two")], 0)
     again.remove()
 
 
@@ -336,13 +388,13 @@ def test_any_truncation_or_change_of_a_byte_leaves_a_clean_prefix(
         path.write_bytes(content)
         again = make(folder)
         found, holes = read_all(again)
-        assert holes == 0
         assert found == sent[: len(found)]
-        # Everything that ends before the change is there.
+        # Everything that ends before the change is there, all else is told.
         ends = [0]
         for item in sent:
             ends.append(ends[-1] + sum(map(len, pack(item))))
         assert len(found) == sum(end <= at for end in ends[1:])
+        assert holes == len(content) - ends[len(found)]
         again.append(chunk(b"after"))
         assert read_all(again) == ([chunk(b"after")], 0)
         again.remove()
