@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import igdash
 from igdash.domain.errors import (
@@ -24,6 +24,7 @@ from igdash.domain.errors import (
     StoreError,
 )
 from igdash.services.control_client import ControlClient
+from igdash.services.files import allow_files
 from igdash.services.memory import collect_seldom
 from igdash.settings import Settings, child_environ
 
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
+_FILES: Final = 8_192
+"""Files the collector may have open. A gadget's process takes about seven (two pipes, what starts
+and watches it, its spool twice), so that this is enough for a thousand sessions."""
 
 
 class CollectRuntime:
@@ -84,6 +88,7 @@ class CollectRuntime:
 
     def start(self) -> None:
         """Migrate the store, resume sessions, answer calls. Raises `StoreError`, `AlreadyRunning`."""
+        allow_files(_FILES, what="a thousand sessions", instead="run fewer sessions at once")
         revision = upgrade_store(self._settings)
         log.info("store %s is at %s", self._settings.store.url, revision)
         _offer_sql(self._settings)

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -34,6 +33,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from igdash.api.problems import problem
 from igdash.api.server import BACKLOG, Served, ServerOptions, url_of, when_owner_dies
 from igdash.domain.threads import spawn
+from igdash.services.files import allow_files
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -60,7 +60,11 @@ _FULL_PAUSE: Final = 0.1
 
 def serve(served: Served, options: ServerOptions, listener: socket.socket) -> None:
     """Serve on `listener` until SIGTERM or SIGINT; ends by `SystemExit`, 0 after a stop, else 1."""
-    allow_files(options.threads + _SPARE + 2 * options.max_sockets + _OTHER_FILES)
+    allow_files(
+        options.threads + _SPARE + 2 * options.max_sockets + _OTHER_FILES,
+        what="all sockets and connections",
+        instead="lower web.max_sockets",
+    )
     arbiter = os.getpid()
     try:
         Embedded(served, options, listener).run()
@@ -70,25 +74,6 @@ def serve(served: Served, options: ServerOptions, listener: socket.socket) -> No
         # gunicorn's own codes (3: the worker did not boot, 4: the application did not load) must
         # not be read as ours by a parent.
         sys.exit(1 if leave.code else 0)
-
-
-def allow_files(wanted: int) -> None:
-    """Let this process have so many files open, or as many as the system grants."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return
-    granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
-    except (OSError, ValueError):  # macOS has a limit below the one it tells
-        granted = soft
-    if granted < wanted:
-        log.warning(
-            "only %d files may be open, all sockets and connections could need %d: raise the limit"
-            " (ulimit -n, LimitNOFILE=) or lower web.max_sockets",
-            granted,
-            wanted,
-        )
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]

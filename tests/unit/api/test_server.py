@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 import socket
 import subprocess
@@ -12,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from igdash.api import embedded, server
+from igdash.api import server
 from igdash.domain.errors import SettingsError
 from tests.support.waiting import patience
 
@@ -29,19 +28,6 @@ def test_any_other_address_is_refused_unless_allowed(host: str):
     with pytest.raises(SettingsError, match="--insecure-no-login"):
         server.check_bind(host, insecure_no_login=False)
     server.check_bind(host, insecure_no_login=True)
-
-
-@pytest.mark.parametrize(
-    ("soft", "hard", "granted"), [(1_024, 1_048_576, 3_000), (1_024, 2_048, 2_048), (4_096, -1, 0)]
-)
-def test_as_many_files_are_allowed_as_the_sockets_need(
-    soft: int, hard: int, granted: int, monkeypatch: pytest.MonkeyPatch
-):
-    asked: list[tuple[int, int]] = []
-    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (soft, hard))
-    monkeypatch.setattr(resource, "setrlimit", lambda _kind, limits: asked.append(limits))
-    embedded.allow_files(3_000)
-    assert asked == ([(granted, hard)] if granted else [])
 
 
 def test_a_busy_port_is_named():
