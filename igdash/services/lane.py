@@ -22,7 +22,7 @@ from igdash.domain.sessions import Session, SessionId, StateChange
 from igdash.domain.times import now_ns
 from igdash.services.disk import DiskGuard
 from igdash.services.spool import Spool, SpoolFull
-from igdash.services.tally import Tally
+from igdash.services.tally import Held, Tally
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,7 @@ class Taken:
     """One batch under way, with what is needed to undo taking it."""
 
     batch: SessionBatch
-    losses: tuple[Loss, ...]
-    logs: tuple[LogLine, ...]
+    held: Held
 
     @property
     def lost(self) -> int:
@@ -173,12 +172,12 @@ class Lane:
             if piece.hole:
                 parts.append(Decoded(losses=(self._hole(piece.hole),)))
         with self._lock:
-            losses, logs = self._tally.take()
-            if losses:
-                self._under_way.append(losses)
-        if not parts and not losses and not logs:
+            held = self._tally.take()
+            if held.losses:
+                self._under_way.append(held.losses)
+        if not parts and not held:
             return None
-        decoded = join([*parts, Decoded(losses=losses, logs=logs)])
+        decoded = join([*parts, held.decoded()])
         dropped = sum(loss.count for loss in decoded.losses if loss.cause is LossCause.WRITER)
         batch = SessionBatch(
             session=self.session,
@@ -186,7 +185,7 @@ class Lane:
             received=len(decoded.events) + dropped,
             spool_offset=self.spool.position,
         )
-        return Taken(batch, losses, logs)
+        return Taken(batch, held)
 
     def _hole(self, size: int) -> Loss:
         log.error("session %s: %d bytes of its spool cannot be read", self.session, size)
@@ -217,11 +216,11 @@ class Lane:
         self.spool.rewind()
         with self._lock:
             if not self._discarded:
-                self._tally.give_back(taken.losses, taken.logs)
+                self._tally.give_back(taken.held)
             self._settle(taken)
 
     def _settle(self, taken: Taken) -> None:
-        self._under_way = [one for one in self._under_way if one is not taken.losses]
+        self._under_way = [one for one in self._under_way if one is not taken.held.losses]
 
     def next_step(self) -> Step | None:
         """Return the step that can be stored now, if any; it stays until `stepped`."""
@@ -239,7 +238,7 @@ class Lane:
     def pending_losses(self) -> tuple[Loss, ...]:
         """Return the loss records that no transaction took yet, and forget them."""
         with self._lock:
-            return self._tally.take()[0]
+            return self._tally.take().losses
 
 
 def decode_safely(decode: Decode, chunk: Chunk) -> Decoded:
