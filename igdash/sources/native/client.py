@@ -134,8 +134,11 @@ class GrpcClient(asyncio.Protocol):
                 return
             if status.code == 0 and received:
                 answer.set_result(received[0])
-            else:
-                answer.set_exception(GrpcFailure(status))
+                return
+            if status.code == 0:
+                # Nobody must take a call that failed for one that ended in order.
+                status = Status(INTERNAL, f"the server ended {method} without an answer")
+            answer.set_exception(GrpcFailure(status))
 
         call = self.stream(method, request, received.extend, ended, end=True)
         try:

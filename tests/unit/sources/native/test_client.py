@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from h2.settings import SettingCodes
 
-from igdash.sources.native.client import GrpcClient, GrpcFailure
+from igdash.sources.native.client import GrpcClient, GrpcFailure, OnEnd
 from igdash.sources.native.http2 import INTERNAL, INVALID, UNAVAILABLE, Call, Status
 from tests.unit.sources.native.test_http2 import PING, Server, framed, goaway
 
@@ -160,3 +160,24 @@ def test_requests_that_do_not_fit_at_a_time_end_their_own_calls_and_fit_later() 
         assert "takes no more calls" in ends[-1].message
 
     asyncio.run(work())
+
+
+def test_a_unary_call_that_ends_well_without_an_answer_is_no_ordered_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run takes status 0 for the gadget's own end, and is not begun again."""
+
+    def stream(
+        _method: str, _request: bytes, _heard: object, ended: OnEnd, **_end: bool
+    ) -> Call | None:
+        ended(Status(0))
+        return None
+
+    async def ask() -> None:
+        client = GrpcClient("host")
+        monkeypatch.setattr(client, "stream", stream)
+        with pytest.raises(GrpcFailure, match="/x without an answer") as caught:
+            await client.unary("/x", b"", timeout=5)
+        assert caught.value.status.code == INTERNAL
+
+    asyncio.run(ask())
