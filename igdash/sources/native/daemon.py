@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -213,9 +214,12 @@ async def ask_abilities(connect: Connect) -> tuple[str, bool]:
         answer = await client.unary(GET_INFO, request, timeout=STATUS_SECONDS)
         version = pb.InfoResponse.FromString(answer).serverVersion
         try:
-            await list_instances(client)
+            async with asyncio.timeout(STATUS_SECONDS):
+                await list_instances(client)
         except GrpcFailure:
             return version, False  # a server without a store for instances does not know the call
+        except TimeoutError:
+            return version, True  # it would say at once that it does not know the call: it is slow
         return version, True
     finally:
         await client.aclose()
