@@ -254,7 +254,7 @@ def _compile_struct(index: int, leaves: list[_Leaf], order: str) -> _Struct:
     codes, at = [order], 0
     for leaf in leaves:
         one = leaf.field
-        codes.append("x" * (one.offs - at))
+        codes.append(f"{one.offs - at}x")  # a count: nobody's schema shall cost what it claims
         code = _NUMBERS.get(one.kind, "")
         if code and struct.calcsize(order + code) == one.size:
             leaf.code = code

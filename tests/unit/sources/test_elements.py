@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -251,6 +252,16 @@ def nonsense() -> list[Callable[[], pb.DataSource]]:
 def test_schemas_that_make_no_sense_are_refused(make: Callable[[], pb.DataSource]) -> None:
     with pytest.raises((ValueError, RecursionError)):
         RowFormat(make())
+
+
+def test_a_refused_schema_does_not_cost_the_memory_it_claims() -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="a struct of"):
+            RowFormat(one_field(offs=0x1000_0000, size=8, kind=pb.Uint64))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_caches_stay_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
