@@ -158,7 +158,13 @@ class Imports:
         except BaseException:
             self._forget(job)
             raise
-        spawn(f"import-{job.id}", partial(self._work, job, first, captures))
+        try:
+            spawn(f"import-{job.id}", partial(self._work, job, first, captures))
+        except RuntimeError as error:
+            log.exception("import %s cannot be started", job.id)
+            job.state, job.reason = ImportState.FAILED, f"it could not be started: {error}"
+            first[0].ended(failed=True, reason=job.reason)
+            self._over(job)
         return job.status()
 
     def _admit(self, request: ImportRequest) -> _Job:
@@ -282,9 +288,12 @@ class Imports:
             if job.state is ImportState.RUNNING:
                 job.state = ImportState.FAILED
                 job.reason = job.reason or "the import met an error; the log has details"
-            job.finished = now_ns()
-            job.file.close()
-            self._discard(job.request)
+            self._over(job)
+
+    def _over(self, job: _Job) -> None:
+        job.finished = now_ns()
+        job.file.close()
+        self._discard(job.request)
 
     def _feed(self, job: _Job, run: Run, known: _Known) -> bool:
         """Hand all of a session to its lane; return whether to go on with the next one."""

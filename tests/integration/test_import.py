@@ -23,6 +23,7 @@ from igdash.domain.imports import ImportRequest, ImportState
 from igdash.domain.ports import Control
 from igdash.domain.sessions import SessionState
 from igdash.domain.times import format_ns
+from igdash.services import imports
 from igdash.services.spool import Spool, SpoolFull
 from igdash.services.uploads import Uploads
 from tests.support.collecting import wait_until
@@ -321,6 +322,24 @@ def test_a_temporary_file_is_removed_whatever_happens(rig: ImportRig) -> None:
         with contextlib.suppress(InvalidSpec):
             rig.done(rig.collector.import_file(request).id)
         assert not path.exists()
+
+
+def test_an_import_without_a_thread_is_over_and_takes_no_place(
+    rig: ImportRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(imports, "spawn", refuse)
+        for _ in range(imports.MOST):
+            path = rig.file(b'{"a":1}\n', "upload")
+            request = ImportRequest(path=str(path), file="up.jsonl", temporary=True)
+            status = rig.done(rig.collector.import_file(request).id)
+            assert (status.state, path.exists()) == ("failed", False)
+            assert "can't start new thread" in status.reason
+            assert rig.session(status.sessions[0]).state == "failed"
+    assert rig.import_one(b'{"a":1}\n').last_seq == 1
 
 
 # ---------------------------------------------------------------- stopped, deleted, gone
