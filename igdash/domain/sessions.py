@@ -136,11 +136,14 @@ class Session:
 class StateChange:
     """A step in a session's life, stored as one; None leaves a value as it is.
 
-    `coverage` replaces what is stored of the nodes it names; nodes it does not name stay.
+    `coverage` replaces what is stored of the nodes it names; nodes it does not name stay. `started`
+    (ns) is when the gadget began, where it is not this step to `running` that tells; the first time
+    told stays.
     """
 
     state: SessionState
     at: int
+    started: int | None = None
     reason: str | None = None
     nodes: Nodes | None = None
     coverage: tuple[NodeStatus, ...] | None = None

@@ -104,11 +104,15 @@ class Run:
             now = now_ns()
             self._close_gap(now)
             at = now if self.began is None else self.began
-            if self.running_since is None:
+            first = self.running_since is None
+            if first:
                 self.running_since = at
             if self.state is SessionState.STARTING:
                 self.state = SessionState.RUNNING
                 self._step(StateChange(state=self.state, at=at))
+            elif self.state is SessionState.STOPPING and first:
+                # It was asked to stop before it told anything, and what it tells now is stored.
+                self._step(StateChange(state=self.state, at=at, started=at))
         self._running()
 
     def ended(self, *, failed: bool, reason: str) -> None:

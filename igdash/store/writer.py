@@ -249,8 +249,9 @@ def _row(conn: Connection, session: SessionId) -> RowMapping:
 
 def _changed(row: RowMapping, change: StateChange) -> dict[str, Any]:
     values: dict[str, Any] = {"state": change.state.value, "stopped": None}
-    if change.state is SessionState.RUNNING and row["started"] is None:
-        values["started"] = clamp(change.at)
+    started = change.at if change.state is SessionState.RUNNING else change.started
+    if started is not None and row["started"] is None:
+        values["started"] = clamp(started)
     if change.state.ended:
         values["stopped"] = clamp(change.at)
     if change.reason is not None:

@@ -139,6 +139,14 @@ def test_a_life_from_start_to_stop(store: Store) -> None:
         store.writer.change(SessionId("nope"), StateChange(state=SessionState.STOPPED, at=T0))
 
 
+def test_a_session_that_never_ran_can_have_begun_all_the_same(store: Store) -> None:
+    session = store.create().id
+    for at in (T0 + 2, T0 + 5):  # the first time told stays
+        change = StateChange(state=SessionState.STOPPING, at=at, started=at)
+        changed = store.writer.change(session, change)
+        assert (changed.started, changed.stopped) == (T0 + 2, None)
+
+
 def test_counters_follow_the_commits(store: Store) -> None:
     session = store.create().id
     store.add(session, event('{"a":"é"}', T0 + 5), event("{}", T0 + 3))

@@ -171,6 +171,26 @@ def test_a_gadget_that_ends_by_itself(
     assert (ended.reason, ended.events) == (shown, 1)
 
 
+def test_one_stopped_before_its_first_output_began_with_that(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.source.starts_by_itself = False
+    session = rig.collector.start_session(SPEC)
+    stream = rig.stream(session.id)
+    monkeypatch.setattr(stream, "stop", lambda **_: None)
+    rig.collector.stop_session(session.id)
+    rig.reach(session.id, SessionState.STOPPING)
+    before = now_ns()
+    stream.sink.started()
+    stream.sink.chunk(lines(1))
+    stream.end()
+    ended = rig.reach(session.id, SessionState.STOPPED)
+    assert ended.events == 1
+    assert ended.started is not None
+    assert ended.stopped is not None
+    assert before <= ended.started <= ended.stopped
+
+
 def test_stopping_twice_unknown_or_ended(rig: Rig) -> None:
     session = rig.collector.start_session(SPEC)
     rig.collector.stop_session(session.id)
