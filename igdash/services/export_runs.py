@@ -27,6 +27,7 @@ from igdash.domain.errors import ExportFailed, IgdashError, SessionNotFound, Wro
 from igdash.domain.events import Event
 from igdash.domain.filter_text import parse
 from igdash.domain.filters import Filter, FilterError
+from igdash.domain.imports import IMPORT
 from igdash.domain.ports import (
     EventReader,
     EventText,
@@ -271,7 +272,13 @@ class Runner:
         if not text.strip():
             return None
         fields = [f for source in self.sessions.schema(session.id) for f in source.fields]
-        return parse(text, fields, self.queries.pattern_problem)
+        try:
+            return parse(text, fields, self.queries.pattern_problem)
+        except FilterError:
+            if session.spec.environment != IMPORT:
+                raise
+            # Its fields were told by its first events alone: later ones may have others.
+            return parse(text, None, self.queries.pattern_problem)
 
     def _blocks(
         self, session: Session, wanted: RunRange, filter: Filter | None

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from igdash.domain.errors import CollectorUnavailable, WrongState
+from igdash.domain.gadgets import DataSource, Field
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.schedules import (
     Deed,
@@ -195,6 +196,18 @@ def test_a_filter_picks_rows_and_a_gadget_without_the_field_has_none(rig: Rig) -
     assert rig.seqs(one) == list(range(2, 31, 3))
     rig.add(one, 3)
     assert rig.run().rows == 1
+
+
+def test_a_filter_finds_a_field_that_an_import_has_only_further_on(rig: Rig) -> None:
+    """Its fields were told by its first events, and a cursor that moved does not come back."""
+    rig.make(What(filter="proc.error = 5"))
+    sources = (DataSource(name="x", fields=(Field(name="proc.pid", kind="Int64"),)),)
+    for environment in ("import", "demo"):
+        session = rig.store.create(sources=sources, environment=environment).id
+        rig.add(session, 3)
+        rig.store.add(session, event('{"proc":{"pid":4,"error":5}}'))
+    run = rig.run()
+    assert [(one.last, one.rows) for one in run.ranges] == [(4, 1), (4, 0)]
 
 
 def test_only_what_was_asked_for(rig: Rig) -> None:
