@@ -71,11 +71,13 @@ class Table:
         # A field with fields below it (`proc`, kind Bytes) is an object in the JSON: no column.
         self._groups = {name[:i] for name in names for i, c in enumerate(name) if c == "."}
         self.columns = tuple(dict.fromkeys(n for n in names if n not in self._groups))
+        taken = {*FIXED, REST, *self.columns}
+        self._titles = [_title(name, taken) for name in self.columns]
         self._index = {name: i for i, name in enumerate(self.columns)}
 
     def header(self) -> bytes:
         """Return the first line."""
-        return _encode([[*FIXED, *map(neutral, self.columns), REST]])
+        return _encode([[*FIXED, *map(neutral, self._titles), REST]])
 
     def rows(self, events: Iterable[Event]) -> bytes:
         """Return one line per event."""
@@ -102,6 +104,17 @@ class Table:
                 self._walk(value, name + ".", cells, rest)
             else:
                 rest[name] = value
+
+
+def _title(name: str, taken: set[str]) -> str:
+    """Return a field's name; readers keep one of two columns called the same."""
+    if name not in (*FIXED, REST):
+        return name
+    number = 2
+    while (free := f"{name}_{number}") in taken:
+        number += 1
+    taken.add(free)
+    return free
 
 
 def _encode(rows: Iterable[Sequence[str]]) -> bytes:

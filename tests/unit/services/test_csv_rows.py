@@ -77,6 +77,19 @@ def test_a_group_is_no_column_unless_it_is_a_value() -> None:
     assert table.rows([odd]).decode().strip().endswith('"{""proc"":7}"')
 
 
+def test_no_field_hides_a_column_of_ours() -> None:
+    names = ("seq", "ts", "node", "node_2", "source", "other", "node")
+    fields = tuple(Field(name=name, kind="String") for name in names)
+    table = Table([DataSource(name="x", fields=fields)])
+    data = {name: f"its {name}" for name in names}
+    event = Event(seq=7, ts=0, node="n", source="s", data=json.dumps(data))
+    text = (table.header() + table.rows([event])).decode()
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert (row["seq"], row["node"], row["source"], row["other"]) == ("7", "n", "s", "")
+    assert (row["node_3"], row["node_2"], row["seq_2"]) == ("its node", "its node_2", "its seq")
+    assert (row["other_2"], len(row)) == ("its other", 11)
+
+
 def test_half_a_surrogate_does_not_break_the_file() -> None:
     table = Table([DataSource(name="x", fields=(Field(name="a", kind="String"),))])
     event = Event(seq=1, ts=0, node="", source="", data='{"a":"\\ud800"}')
