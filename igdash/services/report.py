@@ -82,7 +82,8 @@ class Reports:
     def gather(self, known: Session, wanted: Wanted, gone: IsGone = never) -> Report:
         """Return what the report shows."""
         schema = self.sessions.schema(known.id)
-        losses, lost = self.records.losses(known.id, limit=MOST_LOSSES)
+        newest, lost = self.records.losses(known.id, limit=MOST_LOSSES + 1)
+        losses = newest[-MOST_LOSSES:]
         logs = self.records.logs(known.id, limit=1_000)
         bad = (LogLevel.WARNING, LogLevel.ERROR)
         bars, bars_scope = self._bars(known, wanted, gone)
@@ -99,6 +100,7 @@ class Reports:
             tops=[self._top(known, wanted, path, gone) for path in main_fields(schema)],
             losses=losses,
             lost=lost,
+            losses_cut=len(newest) > len(losses),
             warnings=[line for line in logs if line.level in bad][-MOST_LOGS:],
             columns=_columns(schema),
             events=events,

@@ -39,6 +39,8 @@ class Report:
     warnings: Sequence[LogLine]
     columns: Sequence[Field]
     events: Sequence[Event]
+    losses_cut: bool = False
+    """There are older loss records than `losses`, and any of them may be inexact."""
     missing: Sequence[int] = field(default_factory=tuple)
     bars_scope: Scope | None = None
     events_scope: Scope | None = None

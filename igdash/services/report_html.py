@@ -234,7 +234,7 @@ def _number(count: int, *, exact: bool) -> str:
 
 
 def _vague(report: Report) -> bool:
-    return any(not loss.exact for loss in report.losses)
+    return report.losses_cut or any(not loss.exact for loss in report.losses)
 
 
 def _lost(report: Report) -> str:
@@ -267,7 +267,7 @@ def _losses(report: Report) -> str:
     listed = sum(loss.count for loss in report.losses)
     unknown = _vague(report) and not report.session.lost
     note = "<p>How many is not known" if unknown else f"<p>{_lost(report)} events lost in all"
-    if listed != report.lost:
+    if report.losses_cut or listed != report.lost:
         note += f"; the table sums up the newest {len(report.losses):,} records"
     return f"<section><h2>Lost events</h2>{note}.</p>{table}</section>"
 

@@ -17,6 +17,7 @@ from igdash.domain.errors import InvalidQuery
 from igdash.domain.filters import FilterError
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.sessions import SessionId
+from igdash.services import report as report_module
 from igdash.services.report import Reports
 from igdash.services.report_facts import Wanted
 from tests.support.importing import ImportRig
@@ -204,6 +205,24 @@ def test_losses_warnings_and_an_empty_session(side: Web) -> None:
     assert "≥ 1,240 events lost in all" in page
     assert ">1,240</td>" in page
     assert ">unknown</td>" in page
+
+
+def test_a_count_is_not_called_exact_for_losses_that_were_not_looked_at(
+    side: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_module, "MOST_LOSSES", 2)
+    lossy = SessionId(side.session("trace_tcp"))
+    old = Loss(node="", start=10**18, end=10**18, count=0, cause=LossCause.STREAM, exact=False)
+    new = [
+        Loss(node="", start=at * 10**18, end=at * 10**18, count=3, cause=LossCause.KERNEL)
+        for at in (2, 3)
+    ]
+    side.control.add(lossy, ['{"a":1}'], losses=new)
+    page = b"".join(side.services.reports.open(lossy, Wanted())).decode()
+    assert "<p>6 events lost in all.</p>" in page
+    side.control.add(lossy, ['{"a":1}'], losses=[old])
+    page = b"".join(side.services.reports.open(lossy, Wanted())).decode()
+    assert "≥ 6 events lost in all; the table sums up the newest 2 records" in page
 
 
 def test_the_report_is_a_format_of_exports(side: Web) -> None:
