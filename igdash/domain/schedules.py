@@ -159,7 +159,8 @@ class Order:
     """One change, made by the one writer. CREATE and CHANGE need `spec`, BEGIN and FINISH `run`.
 
     `at` is now (ns). FINISH of a run that is done moves the cursors to the ends of its ranges;
-    after one that failed, `retry` says when it is tried again (None: at the next regular moment).
+    after one that failed, `retry` says when it is tried again (None: at the next regular moment);
+    again for that one without `place`: what it left is gone by now.
     BEGIN has the new `anchor`.
     """
 

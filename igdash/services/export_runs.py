@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -173,7 +173,7 @@ class Runner:
         except WrongState:  # the lock was lost at the last moment: who has it runs it all again
             place.discard(run.id)
             raise
-        self._tidy(schedule, ended)
+        self._tidy(schedule)
         return ended
 
     def _begin(self, schedule: Schedule, run: Run, anchor: int | None) -> None:
@@ -309,12 +309,9 @@ class Runner:
                 raise Stopped("igdash was stopped in the middle of it; nothing of it was kept")
             yield block
 
-    def _tidy(self, schedule: Schedule, run: Run) -> None:
-        """Remove what the failed runs before `run` had to leave, and the files beyond `keep`."""
-        failed = (one for one in self._history(schedule) if one.id != run.id)
-        for one in takewhile(lambda one: one.state is RunState.FAILED, failed):
-            if one.place:  # it could not be removed then: the bucket was away
-                self._discarded(one)
+    def _tidy(self, schedule: Schedule) -> None:
+        """Remove what failed runs had to leave, and the files beyond `keep`."""
+        self._clear(schedule)
         if not schedule.spec.keep:
             return
         whole = (one for one in self._history(schedule) if one.state is RunState.DONE and one.files)
@@ -323,6 +320,20 @@ class Runner:
             gone += not self._there(one)
             if not self._discarded(one) or gone == _GONE:
                 return
+
+    def _clear(self, schedule: Schedule) -> None:
+        """Remove what could not be removed then, as the bucket was away: after each run until it is
+        gone, but once for each destination that is still away."""
+        away: set[str] = set()
+        for one in list(islice(self._history(schedule), _PAGE)):
+            destination = one.place.rpartition("/")[0]
+            if one.state is not RunState.FAILED or not one.place or destination in away:
+                continue
+            if self._discarded(one):
+                gone = replace(one, place="")
+                self.give(Order(deed=Deed.FINISH, schedule=schedule.id, at=now_ns(), run=gone))
+            else:
+                away.add(destination)
 
     def _history(self, schedule: Schedule) -> Iterator[Run]:
         """Yield its runs, newest first."""

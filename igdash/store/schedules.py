@@ -137,11 +137,13 @@ def _finish(conn: Connection, schedule: Schedule, order: Order) -> None:
     known = _stored_run(conn, schedule.id, run.id)
     if known is None:
         raise ScheduleNotFound(f"schedule {schedule.id} has no run {run.id!r}")
+    mine = (_r.schedule_id == schedule.id) & (_r.id == run.id)
     if known.state is not RunState.RUNNING:
         if known.state is not run.state:
             raise WrongState(f"run {run.id} has {known.state} already")
+        if known.state is RunState.FAILED and not run.place:  # what it left is gone by now
+            conn.execute(update(export_runs).where(mine).values(place=""))
         return
-    mine = (_r.schedule_id == schedule.id) & (_r.id == run.id)
     conn.execute(update(export_runs).where(mine).values(**_run_values(run)))
     done = run.state is RunState.DONE
     if done and run.ranges:

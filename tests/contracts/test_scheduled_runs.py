@@ -506,6 +506,26 @@ def test_what_a_failed_run_could_not_take_along_is_removed_later(
     assert rig.names() == [run.place.removeprefix("d/")]
 
 
+def test_what_a_failed_run_left_is_removed_though_the_first_run_after_it_could_not(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.make()
+    one = rig.session()
+    rig.add(one, 10)
+    with monkeypatch.context() as patched:
+        patched.setattr(export_places.shutil, "rmtree", broken)
+        with monkeypatch.context() as worse:
+            worse.setattr(export_runs.export_files, "verify", lambda *_: 1 / 0)
+            for _ in "ab":
+                assert rig.run().state is RunState.FAILED
+        assert rig.run().state is RunState.DONE
+    assert [name.startswith(".") for name in rig.names()] == [True, True, False]
+    rig.add(one, 1)
+    runs = [rig.reader.runs("s1").runs[0], rig.run()]
+    assert rig.names() == sorted(run.place.removeprefix("d/") for run in runs)
+    assert [run.place for run in rig.reader.runs("s1").runs][2:] == ["", ""]  # not tried for ever
+
+
 def broken(*_: object) -> None:
     raise OSError(5, "Input/output error")
 
