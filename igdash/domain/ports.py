@@ -137,10 +137,12 @@ class QueryReader(Protocol):
     def stream(self, session: SessionId, where: Where, budget: Budget) -> Iterator[Sequence[Event]]:
         """Yield all events that match upwards in blocks. `budget.seconds` is not looked at."""
 
-    def neighbours(self, session: SessionId, seq: int, where: Where, limit: int) -> QueryPage:
+    def neighbours(
+        self, session: SessionId, seq: int, where: Where, limit: int, budget: Budget
+    ) -> QueryPage:
         """Return up to `limit` matching events on each side of `seq`, with it in the middle.
 
-        Raises `EventNotFound`. `next` is empty; at most two seconds.
+        Raises `EventNotFound`. `next` is empty; at most two seconds, whatever `budget.seconds` says.
         """
 
     def at_time(self, session: SessionId, ts: int) -> int | None:

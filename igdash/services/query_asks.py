@@ -172,7 +172,7 @@ class Answerer:
         if isinstance(ask, AskStats):
             return _clean_stats(self.queries.stats(ask.session, ask.path, where, budget))
         if isinstance(ask, AskNeighbours):
-            return self.queries.neighbours(ask.session, ask.seq, where, ask.limit)
+            return self.queries.neighbours(ask.session, ask.seq, where, ask.limit, budget)
         return self.queries.page(ask.session, _query(ask, where), budget)
 
     def _merged(self, ask: AskMerged, budget: Budget) -> MergedPage:

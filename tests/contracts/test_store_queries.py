@@ -290,14 +290,18 @@ def test_neighbours_and_times(store: Store) -> None:
     session = sample(store)
     queries = store.reader.queries
     node = parse("dst.port = 80")
-    found = queries.neighbours(session, 30, Where(filter=node), 2)
+    found = queries.neighbours(session, 30, Where(filter=node), 2, UNLIMITED)
     assert [one.seq for one in found.events] == [25, 28, 30, 31, 34]
     assert found.scope.complete
-    assert [e.seq for e in queries.neighbours(session, 1, Where(), 2).events] == [1, 2, 3]
+    assert [e.seq for e in queries.neighbours(session, 1, Where(), 2, UNLIMITED).events] == [
+        1,
+        2,
+        3,
+    ]
     with pytest.raises(EventNotFound):
-        queries.neighbours(session, 61, Where(), 2)
+        queries.neighbours(session, 61, Where(), 2, UNLIMITED)
     with pytest.raises(EventNotFound):
-        queries.neighbours(session, 2**80, Where(), 2)
+        queries.neighbours(session, 2**80, Where(), 2, UNLIMITED)
     assert queries.at_time(session, T0) == 1
     assert queries.at_time(session, T0 + 1) == 2
     assert queries.at_time(session, T0 + 95 * NS) == 11
@@ -359,6 +363,8 @@ def test_what_nobody_waits_for_ends(store: Store) -> None:
         queries.count(session, Where(filter=parse("dst.port = 80")), gone)
     with pytest.raises(QueryCancelled):
         queries.page(session, EventQuery(sort="i"), gone)
+    with pytest.raises(QueryCancelled):
+        queries.neighbours(session, 30, Where(filter=parse("dst.port = 1")), 2, gone)
 
 
 def test_a_session_deleted_meanwhile_is_no_answer_without_events(store: Store) -> None:

@@ -104,7 +104,11 @@ class PlainQueries:
     def stream(self, session: SessionId, where: Where, budget: Budget) -> Iterator[Sequence[Event]]:
         yield self._all(session, where, False)[0]
 
-    def neighbours(self, session: SessionId, seq: int, where: Where, limit: int) -> QueryPage:
+    def neighbours(
+        self, session: SessionId, seq: int, where: Where, limit: int, budget: Budget
+    ) -> QueryPage:
+        if budget.cancelled():
+            raise QueryCancelled
         middle = self._events.get(session, seq)
         found, scope = self._all(session, where, False)
         below = [e for e in found if e.seq < seq][-limit:]

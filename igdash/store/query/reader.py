@@ -47,7 +47,8 @@ from igdash.store.query.walk import fetch
 from igdash.store.rows import clamp
 from igdash.store.tables import activity, events
 
-_NEIGHBOURS: Final = Budget(seconds=1.0)
+_SIDE_SECONDS: Final = 1.0
+"""How long the neighbours on one side are looked for."""
 
 
 class StoredQueries:
@@ -134,7 +135,9 @@ class StoredQueries:
         )
         return (scan.events(hits) for hits in scan.hits() if hits)
 
-    def neighbours(self, session: SessionId, seq: int, where: Where, limit: int) -> QueryPage:
+    def neighbours(
+        self, session: SessionId, seq: int, where: Where, limit: int, budget: Budget
+    ) -> QueryPage:
         """Return up to `limit` matching events on each side of `seq`, with it in the middle."""
         if not 1 <= seq < 2**63:
             raise EventNotFound(f"no event {seq}")
@@ -146,8 +149,9 @@ class StoredQueries:
         middle = self._by_seq(session, [seq])
         above = min(seq, seq if where.before is None else where.before)
         below = max(seq, seq if where.after is None else where.after)
+        short = Budget(seconds=_SIDE_SECONDS, cancelled=budget.cancelled)
         sides = [
-            self.page(session, query, _NEIGHBOURS)
+            self.page(session, query, short)
             for query in (
                 EventQuery(where=replace(where, before=above), newest=True, limit=limit),
                 EventQuery(where=replace(where, after=below), limit=limit),
