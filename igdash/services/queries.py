@@ -17,7 +17,7 @@ from typing import Final, Protocol, TypeAlias, cast
 
 from msgspec.structs import replace
 
-from igdash.domain.errors import InvalidQuery, QueryBusy, StoreError
+from igdash.domain.errors import InvalidQuery, QueryBusy, StoreBusy, StoreError
 from igdash.domain.events import Event
 from igdash.domain.filter_complete import Completion, Completions, complete, value_text
 from igdash.domain.filter_fields import UnknownField, number_path, value_path
@@ -45,6 +45,8 @@ BLOCK: Final = 1_000
 """Events per question of a stream."""
 PATIENCE: Final = 30
 """How often a stream that finds no room tries again, a second between."""
+FAILURES: Final = 3
+"""How often in a row it is begun anew on a block that nobody could answer."""
 VALUES_SECONDS: Final = 0.4
 """Completion answers with the newest events' values rather than late."""
 MOST_VALUES: Final = 20
@@ -189,8 +191,8 @@ class Queries:
     def stream(self, ask: AskPage, gone: IsGone = never) -> Iterator[Sequence[Event]]:
         """Yield all events that match, upwards and in blocks, as stored when it begins.
 
-        Raises as `ask` at once. A question that finds no room waits for some: whoever reads half a
-        file must not be turned away.
+        Raises as `ask` at once. A question that finds no room waits for some, and one whose worker
+        dies is asked again: whoever reads half a file must not be turned away.
         """
         last = self.sessions.get(ask.session).last_seq
         before = last + 1 if ask.before is None else min(ask.before, last + 1)
@@ -209,10 +211,16 @@ class Queries:
 
     def _patiently(self, ask: Ask, gone: IsGone) -> Answer:
         pause = threading.Event()
+        failed = 0
         for _ in range(PATIENCE):
             try:
                 return self.answer(ask, gone)
             except QueryBusy:
+                pause.wait(1.0)
+            except StoreBusy:  # its worker died: another begins behind the last block
+                failed += 1
+                if failed == FAILURES:
+                    raise
                 pause.wait(1.0)
         return self.answer(ask, gone)
 

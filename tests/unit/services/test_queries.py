@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
-from igdash.domain.errors import InvalidQuery, QueryBusy
+from igdash.domain.errors import InvalidQuery, QueryBusy, StoreBusy
 from igdash.domain.filters import FilterError
 from igdash.domain.gadgets import DataSource, Field
 from igdash.domain.queries import QueryPage, Scope
@@ -116,6 +117,29 @@ def test_a_stream_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 class _Never:
     def ask(self, *_: Any) -> Any:
         raise QueryBusy("busy")
+
+
+def test_a_stream_goes_on_when_a_worker_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries, id_, _ = made(20, 7)
+    backend, asked = queries.backend, []
+
+    class Dying:
+        def ask(self, ask: Any, gone: Any) -> Any:
+            asked.append(ask.cursor)
+            if len(asked) % 2 == 0 or whole.is_set():
+                raise StoreBusy("the process that answers this ended; try again")
+            return backend.ask(ask, gone)
+
+    whole = threading.Event()
+    monkeypatch.setattr(module.threading.Event, "wait", lambda *_: True)
+    object.__setattr__(queries, "backend", Dying())
+    blocks = queries.stream(AskPage(session=id_))
+    assert [e.seq for block in blocks for e in block] == list(range(1, 21))
+    whole.set()
+    asked.clear()
+    with pytest.raises(StoreBusy):
+        list(queries.stream(AskPage(session=id_)))
+    assert len(asked) == module.FAILURES
 
 
 @pytest.mark.parametrize(
