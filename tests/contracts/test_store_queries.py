@@ -20,6 +20,7 @@ from igdash.domain.queries import UNLIMITED, Budget, EventQuery, EventRange, Whe
 from igdash.domain.sessions import SessionId
 from igdash.domain.times import NS
 from igdash.store import open_reader
+from igdash.store.query import totals
 from igdash.store.query.patterns import compile_pattern
 from tests.support import filters as made
 from tests.support.stores import T0, Store, event
@@ -353,6 +354,22 @@ def test_an_order_of_a_part_stays_one_of_a_part(store: Store) -> None:
     assert more.events[0].seq == first.events[-1].seq + 1
     assert again.events[0].seq == more.events[-1].seq + 1
     assert first.scope == more.scope == again.scope
+
+
+def test_long_values_are_not_kept_apart_without_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(totals, "CHARACTERS", 250)
+    session = store.create().id
+    long = [f"{i}" * 100 for i in range(5)]
+    store.add(session, *[event(f'{{"t":"{text}"}}') for text in (*long, *long, "x", "x")])
+    top = store.reader.queries.top(session, "t", Where(), limit=9, budget=UNLIMITED)
+    assert [(one.value.value, one.count) for one in top.values] == [
+        (long[3], 2),
+        (long[4], 2),
+        ("x", 2),
+    ]
+    assert (top.count, top.distinct, top.other, top.exact) == (12, 3, 6, False)
 
 
 def test_what_nobody_waits_for_ends(store: Store) -> None:

@@ -19,7 +19,9 @@ from igdash.store.query.plan import Reading
 from igdash.store.query.scan import Scan
 
 DISTINCT: Final = 300_000
-"""Different values of a field kept apart at once."""
+"""Different values of a field kept apart at once …"""
+CHARACTERS: Final = 50_000_000
+"""… as long as their texts have no more than this together: one alone can have millions."""
 SAMPLE: Final = 200_000
 """Numbers of a field kept for its quantiles."""
 QUANTILES: Final = (0.0, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
@@ -66,6 +68,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self._counts: dict[Any, int] = {}
+        self._characters = 0
         self.count = 0
         self.missing = 0
         self.untracked = 0
@@ -100,8 +103,10 @@ class _Tally:
                 self._first(one, n)
 
     def _first(self, value: Any, n: int) -> None:
-        if len(self._counts) < DISTINCT:
+        size = len(value) if value.__class__ is str else 0
+        if len(self._counts) < DISTINCT and self._characters + size <= CHARACTERS:
             self._counts[value] = n
+            self._characters += size
         else:
             self.untracked += n
 
