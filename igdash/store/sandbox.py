@@ -464,7 +464,8 @@ class Link:
             return Refused("forbidden", text, max(at, 0))
         if (state[:2] in ("53", "54") and state != "54001") or text.startswith("out of memory"):
             return Refused("memory", text)
-        if not state or state.startswith(("08", "57", "58", "XX", "40")):  # none: not the server's
+        # No state: it is not the server's. 55P03: a view is about to change, and has other readers.
+        if not state or state.startswith(("08", "55P03", "57", "58", "XX", "40")):
             return Refused("store", text)
         return Refused("invalid", text, max(at, 0))
 

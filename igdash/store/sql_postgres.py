@@ -20,7 +20,7 @@ from psycopg import conninfo as psycopg_conninfo
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from igdash.domain.errors import SqlUnavailable, StoreRefused
+from igdash.domain.errors import SqlUnavailable, StoreBusy, StoreRefused
 from igdash.domain.sql import SqlView
 from igdash.store.engine import is_sqlite, parse_url, writer_engine
 from igdash.store.errors import first_line, translated
@@ -30,6 +30,10 @@ from igdash.store.sql_views import GENERAL, GadgetView, gadget_views, postgres_b
 
 SCHEMA: Final = "igdash_views"
 TEMP_FILES: Final = "256MB"
+_LOCKED: Final = "55P03"
+"""What PostgreSQL says of a lock that did not become free in time."""
+_PATIENCE: Final = "5s"
+"""How long for the views' locks: whoever reads such a view waits behind us meanwhile."""
 _MARK: Final = "igdash "
 _HOW: Final = (
     "SQL on PostgreSQL needs a role of its own: run `igdash db sql-setup` once, as a database user"
@@ -176,7 +180,10 @@ def _options(seconds: float) -> str:
 
 
 def refresh_if_stale(url: str, readers: Engine, views: Sequence[GadgetView]) -> None:
-    """Give gadgets seen since the last time their views. Raises `SqlUnavailable`, `StoreError`."""
+    """Give gadgets seen since the last time their views.
+
+    Raises `SqlUnavailable`, `StoreBusy` while a view that has to change is being read, `StoreError`.
+    """
     with translated("cannot read the views"), readers.connect() as conn:
         if _marks(conn) == _wanted_marks(views):
             return
@@ -188,13 +195,17 @@ def refresh_if_stale(url: str, readers: Engine, views: Sequence[GadgetView]) -> 
             _grant(conn, role_name(url))
             _make_views(conn, gadget_views(conn))
     except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", "") == _LOCKED:
+            raise StoreBusy(
+                "a view has to change, and a statement that runs reads it; try again when it has ended"
+            ) from error
         raise SqlUnavailable(f"the views could not be made: {first_line(error.orig)}") from error
     finally:
         engine.dispose()
 
 
 def _lock(conn: Connection) -> None:
-    conn.execute(text("SET LOCAL lock_timeout = '5s'"))
+    conn.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
     conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_KEY + 2})
 
 

@@ -13,13 +13,14 @@ import pytest
 
 from igdash.cli.main import run
 from igdash.domain.chunks import Chunk, ChunkKind
+from igdash.domain.errors import StoreBusy
 from igdash.domain.events import Schema
 from igdash.domain.gadgets import DataSource, Field
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.sql import SqlAnswer, SqlQuery
 from igdash.sources.catalogue import load_catalogue
 from igdash.sources.decode import decode_chunk
-from igdash.store import open_sql, set_up_sql, set_up_sql_once
+from igdash.store import open_sql, set_up_sql, set_up_sql_once, sql_postgres
 from scripts.make_sql_reference import DOCUMENT, inserted
 from tests.support.postgres import Server
 from tests.support.stores import Store, batch, event, postgres_copy, sqlite_copy
@@ -250,6 +251,29 @@ def test_a_second_setup_changes_the_password(postgres_store: Store, tmp_path: Pa
     assert asked.rows("SELECT 1") == [[1]]
     postgres_store.create(gadget="trace_late", sources=source(Field(name="a", kind="Bool")))
     assert asked.rows("SELECT a FROM trace_late") == []
+
+
+@pytest.mark.postgres
+def test_a_view_that_has_to_change_while_it_is_read_is_no_fault_of_a_statement(
+    postgres_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked(postgres_store, tmp_path)
+    postgres_store.create(gadget="trace_late", sources=source(Field(name="a", kind="Bool")))
+    assert asked.rows("SELECT a FROM trace_late") == []
+    options = sql_postgres._options
+    monkeypatch.setattr(sql_postgres, "_options", lambda s: options(s) + " -c lock_timeout=50")
+    monkeypatch.setattr(sql_postgres, "_PATIENCE", "50ms")
+    with postgres_store.reader.engine.connect() as conn:
+        conn.exec_driver_sql("SELECT a FROM igdash_views.trace_late")
+        postgres_store.create(gadget="trace_late", sources=source(Field(name="b", kind="Bool")))
+        with pytest.raises(StoreBusy, match="a view has to change"):
+            asked.rows("SELECT 1")
+    with postgres_store.reader.engine.connect() as conn:
+        assert asked.rows("SELECT b FROM trace_late") == []
+        conn.exec_driver_sql("SET TRANSACTION READ WRITE")
+        conn.exec_driver_sql("ALTER VIEW igdash_views.trace_late RESET (security_barrier)")
+        with pytest.raises(StoreBusy, match="cannot answer now"):
+            asked.rows("SELECT b FROM trace_late")
 
 
 @pytest.mark.postgres
