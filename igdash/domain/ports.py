@@ -132,7 +132,11 @@ class QueryReader(Protocol):
     """
 
     def page(self, session: SessionId, query: EventQuery, budget: Budget) -> QueryPage:
-        """Return one page of the events that match."""
+        """Return one page of the events that match.
+
+        Behind the cursor of a sort it may take three seconds more than it should; raises `QueryBusy`
+        when the events that the first page covered could not all be read again even so.
+        """
 
     def stream(self, session: SessionId, where: Where, budget: Budget) -> Iterator[Sequence[Event]]:
         """Yield all events that match upwards in blocks. `budget.seconds` is not looked at."""

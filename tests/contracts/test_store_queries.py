@@ -11,7 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from igdash.domain.errors import EventNotFound, InvalidQuery, QueryCancelled, SessionNotFound
+from igdash.domain.errors import (
+    EventNotFound,
+    InvalidQuery,
+    QueryBusy,
+    QueryCancelled,
+    SessionNotFound,
+)
 from igdash.domain.events import Event
 from igdash.domain.filter_match import finder, matcher, scalars
 from igdash.domain.filter_text import parse
@@ -20,6 +26,7 @@ from igdash.domain.queries import UNLIMITED, Budget, EventQuery, EventRange, Whe
 from igdash.domain.sessions import SessionId
 from igdash.domain.times import NS
 from igdash.store import open_reader
+from igdash.store.query import reader as query_reader
 from igdash.store.query import totals
 from igdash.store.query.patterns import compile_pattern
 from tests.support import filters as made
@@ -354,6 +361,25 @@ def test_an_order_of_a_part_stays_one_of_a_part(store: Store) -> None:
     assert more.events[0].seq == first.events[-1].seq + 1
     assert again.events[0].seq == more.events[-1].seq + 1
     assert first.scope == more.scope == again.scope
+
+
+def test_an_order_leaves_nothing_out_where_a_later_page_has_less_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = store.create().id
+    store.add(session, *[event(f'{{"i":{i}}}', T0 + i) for i in range(3_000)])
+    query = EventQuery(sort="i", limit=5)
+    first = store.reader.queries.page(session, query, UNLIMITED)
+    other = open_reader(store.url)  # as another worker, which remembers nothing
+    query = replace(query, cursor=first.next)
+    with monkeypatch.context() as patched:
+        patched.setattr(query_reader, "_AGAIN_SECONDS", 0.0)
+        with pytest.raises(QueryBusy):
+            other.queries.page(session, query, Budget(seconds=0.0))
+    more = other.queries.page(session, query, Budget(seconds=0.0))
+    other.close()
+    assert [one.seq for one in more.events] == [6, 7, 8, 9, 10]
+    assert more.scope == first.scope
 
 
 def test_long_values_are_not_kept_apart_without_end(

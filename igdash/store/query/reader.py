@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import Engine, func, select
 
-from igdash.domain.errors import EventNotFound, InvalidQuery
+from igdash.domain.errors import EventNotFound, InvalidQuery, QueryBusy
 from igdash.domain.events import Event
 from igdash.domain.filters import Filter
 from igdash.domain.queries import (
@@ -47,6 +47,9 @@ from igdash.store.query.walk import fetch
 from igdash.store.rows import clamp
 from igdash.store.tables import activity, events
 
+_AGAIN_SECONDS: Final = 3.0
+"""How much longer than asked for a page behind a sort's cursor may take: it has to read all that the
+first page covered, which took that one its whole time. The pool waits a little longer than this."""
 _SIDE_SECONDS: Final = 1.0
 """How long the neighbours on one side are looked for."""
 
@@ -104,8 +107,18 @@ class StoredQueries:
     ) -> Sorted:
         field = "" if query.sort == "@time" else query.sort
         where = within(query.where, at)
+        if at is not None and budget.seconds is not None:
+            budget = replace(budget, seconds=budget.seconds + _AGAIN_SECONDS)
         scan = Scan(self._engine, self._origins, session, where, budget, field=field)
-        return walk_sorted(scan, query, at)
+        found = walk_sorted(scan, query, at)
+        if (
+            at is not None and not scan.done
+        ):  # the rest would be left out of this page and all behind
+            raise QueryBusy(
+                "the events that this order began with could not all be read again in time; try again,"
+                " or with more time"
+            )
+        return found
 
     def _by_seq(self, session: SessionId, seqs: Sequence[int]) -> tuple[Event, ...]:
         """Return the events of these seqs, in the order given."""
