@@ -323,11 +323,15 @@ class Runner:
 
     def _clear(self, schedule: Schedule) -> None:
         """Remove what could not be removed then, as the bucket was away: after each run until it is
-        gone, but once for each destination that is still away."""
+        gone. A destination of before may be away for good, and every run would wait for it: there it
+        is tried after 1, 2, 4, 8 … runs."""
+        current = (schedule.spec.destination or schedule.id).rstrip("/")
         away: set[str] = set()
-        for one in list(islice(self._history(schedule), _PAGE)):
+        for since, one in enumerate(list(islice(self._history(schedule), _PAGE))):
             destination = one.place.rpartition("/")[0]
             if one.state is not RunState.FAILED or not one.place or destination in away:
+                continue
+            if destination != current and since & (since - 1):
                 continue
             if self._discarded(one):
                 gone = replace(one, place="")

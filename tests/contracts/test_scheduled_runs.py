@@ -526,6 +526,26 @@ def test_what_a_failed_run_left_is_removed_though_the_first_run_after_it_could_n
     assert [run.place for run in rig.reader.runs("s1").runs][2:] == ["", ""]  # not tried for ever
 
 
+def test_a_destination_of_before_that_is_away_is_asked_less_and_less(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.make()
+    rig.add(rig.session(), 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(export_runs.export_files, "verify", lambda *_: 1 / 0)
+        patched.setattr(export_places.shutil, "rmtree", broken)
+        assert rig.run().state is RunState.FAILED
+    rig.change(destination="other")
+    tried: list[Run] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(Runner, "_discarded", lambda _, one: tried.append(one) or False)
+        counts = [(rig.run(), len(tried))[1] for _ in range(6)]
+    assert counts == [1, 2, 2, 3, 3, 3]
+    for _ in "ab":
+        rig.run()
+    assert rig.names() == []
+
+
 def broken(*_: object) -> None:
     raise OSError(5, "Input/output error")
 
