@@ -4,6 +4,10 @@ a loss record says from when to when it is not known."""
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -11,14 +15,17 @@ from igdash.domain.chunks import Chunk, ChunkKind
 from igdash.domain.instances import RING, own_id
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeState
+from igdash.domain.sessions import SessionSpec
 from igdash.domain.times import NS, now_ns
 from igdash.sources.native import instances, replayed, runs
-from igdash.sources.native.daemon import DaemonSource, shared_loop
-from igdash.sources.native.replayed import Gate
+from igdash.sources.native.daemon import DaemonSource, reading_instance, shared_loop
+from igdash.sources.native.instances import InstanceRun
+from igdash.sources.native.replayed import Gate, Memory
+from igdash.sources.native.runs import Wanted
 from igdash_wire import ig_pb2 as pb
 from tests.support.daemon import Daemon, Numbers, Script, numbered
 from tests.support.headless import SESSION, RememberingSink, attached, restarted
-from tests.support.native import environment, numbers
+from tests.support.native import connect_to, environment, numbers
 from tests.support.proxy import Proxy
 from tests.support.sinks import RecordingSink
 from tests.support.waiting import wait_until
@@ -417,3 +424,46 @@ def test_what_a_daemon_has() -> None:
     source.remove_instance(SESSION)
     assert list(source.instances()) == []
     daemon.kill()
+
+
+@contextmanager
+def followed(
+    daemon: Daemon, sink: RecordingSink, memory: Memory
+) -> Iterator[tuple[InstanceRun, Future[None]]]:
+    """One node's run by itself, as a cluster has it, and its end."""
+    spec = SessionSpec(gadget="numbers", environment="host", headless=True)
+    wanted = reading_instance(Wanted(image="numbers", params={}, gadget="numbers"), SESSION, spec)
+    connect = connect_to(daemon.address)
+    run = InstanceRun("host", wanted, connect, sink.chunk, lambda _: None, set(), memory)
+    over = shared_loop().run(run.work())
+    try:
+        yield run, over
+    finally:
+        shared_loop().run(called(partial(run.stop, 5.0, leave=True))).result(5)
+        over.result(10)
+
+
+async def called(what: Callable[[], None]) -> None:
+    what()
+
+
+def test_a_node_given_up_before_it_is_clear_what_is_missing_has_its_gap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was away, came back, told nothing yet, and is none of ours any more."""
+    monkeypatch.setattr(instances, "SETTLES_WITHIN", 30.0)
+    daemon, sink = Daemon({"numbers": manual()}), RememberingSink()
+    with followed(daemon, sink, Memory("host", None)) as (run, over):
+        up(daemon)
+        emit(daemon, 1, 2)
+        sink.wait_for(events=2)
+        left = now_ns()
+        again = restarted(daemon)
+        up(again)
+        back = now_ns()
+        wait_until(lambda: run.state is NodeState.CONNECTED)
+        assert streams(sink) == []
+        shared_loop().run(called(partial(run.gone, "no gadget pod"))).result(5)
+        over.result(10)
+    again.kill()
+    assert any(gap.start < left and gap.end >= back for gap in streams(sink))

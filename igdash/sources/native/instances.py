@@ -313,7 +313,8 @@ class InstanceRun(NodeRun):
     def _account(self, what: str) -> None:
         """Time without a connection is no loss here as long as the instance can tell of it later."""
         if not self._leave:
-            if self._gate is not None and self._gate.held:
+            connected = self.state is NodeState.CONNECTED
+            if self._gate is not None and (self._gate.held or connected):
                 self._gate.finish(now_ns())  # nobody tells it again
             super()._account(what)
 
