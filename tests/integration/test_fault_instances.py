@@ -467,3 +467,26 @@ def test_a_node_given_up_before_it_is_clear_what_is_missing_has_its_gap(
         over.result(10)
     again.kill()
     assert any(gap.start < left and gap.end >= back for gap in streams(sink))
+
+
+def test_a_node_taken_back_has_no_gap_from_before_it_was_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That one is in the record already; the last event may be of hours ago."""
+    monkeypatch.setattr(replayed, "IN_FLIGHT", 0)
+    daemon, sink, memory = Daemon({"numbers": manual()}), RememberingSink(), Memory("host", None)
+    with followed(daemon, sink, memory) as (run, over):
+        up(daemon)
+        emit(daemon, 1, 2)
+        sink.wait_for(events=2)
+        daemon.kill()
+        wait_until(lambda: run.state is NodeState.WAITING)
+        shared_loop().run(called(partial(run.gone, "no gadget pod"))).result(5)
+        over.result(10)
+    [before] = streams(sink)
+    again = restarted(daemon)
+    with followed(again, sink, memory):
+        wait_until(lambda: len(streams(sink)) > 1)
+    again.kill()
+    [_, gap] = streams(sink)
+    assert gap.start >= before.end

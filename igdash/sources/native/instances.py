@@ -317,6 +317,7 @@ class InstanceRun(NodeRun):
             if self._gate is not None and (self._gate.held or connected):
                 self._gate.finish(now_ns())  # nobody tells it again
             super()._account(what)
+            self._memory.at = now_ns()  # should the node come back: no gap has two records
 
     def _judge(self, status: Status) -> None:
         if self._stop.is_set():
