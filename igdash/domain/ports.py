@@ -354,11 +354,12 @@ class Sink(Protocol):
 class Stream(Protocol):
     """A gadget that runs for one session."""
 
-    def stop(self, *, timeout: float, leave: bool = False) -> None:
+    def stop(self, *, timeout: float, leave: bool = False, final: bool = True) -> None:
         """Ask the gadget to end, let its tail arrive, force it after `timeout` s. Returns at once;
         `sink.ended` tells when it is over. Safe to call twice.
 
-        `leave`: a gadget that can go on without us (a headless instance) does so.
+        `leave`: a gadget that can go on without us (a headless instance) does so. Not `final`: and
+        the session reads it again later.
         """
 
     def join(self, timeout: float) -> bool:

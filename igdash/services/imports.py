@@ -355,7 +355,7 @@ class _Reading:
         """Be the stream."""
         return self
 
-    def stop(self, *, timeout: float, leave: bool = False) -> None:  # noqa: ARG002
+    def stop(self, *, timeout: float, leave: bool = False, final: bool = True) -> None:  # noqa: ARG002
         """Read no further."""
         self.stopping.set()
 

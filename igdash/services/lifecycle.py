@@ -190,14 +190,19 @@ class Run:
         with self._lock:
             self._stream = stream
             wanted = self._why_stopped is not None or self._suspended or self._discarded
-            leave = self._leave
+            leave, final = self._leave, self._final
         if wanted:
-            stream.stop(timeout=self._stop_timeout, leave=leave)
+            stream.stop(timeout=self._stop_timeout, leave=leave, final=final)
 
     @property
     def _leave(self) -> bool:
         """Whether a gadget that can go on without us is to do so."""
-        return self._keep or (self._suspended and self._why_stopped is None)
+        return self._keep or not self._final
+
+    @property
+    def _final(self) -> bool:
+        """Whether the session is not taken up again."""
+        return self._discarded or self._why_stopped is not None or not self._suspended
 
     @property
     def streamed(self) -> bool:
@@ -231,9 +236,9 @@ class Run:
         """Igdash goes down: end the gadget, leave the session to be resumed."""
         with self._lock:
             self._suspended = True
-            stream, leave = self._stream, self._leave
+            stream, leave, final = self._stream, self._leave, self._final
         if stream is not None:
-            stream.stop(timeout=self._stop_timeout, leave=leave)
+            stream.stop(timeout=self._stop_timeout, leave=leave, final=final)
 
     def discard(self) -> None:
         """The session is deleted: end the gadget, store nothing more."""

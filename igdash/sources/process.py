@@ -125,7 +125,7 @@ class ProcessStream:
         with contextlib.suppress(OSError):
             self._close()
 
-    def stop(self, *, timeout: float, leave: bool = False) -> None:  # noqa: ARG002
+    def stop(self, *, timeout: float, leave: bool = False, final: bool = True) -> None:  # noqa: ARG002
         """Interrupt it, terminate it at half of `timeout` s, kill it at the end of it."""
         now = time.monotonic()
         with self._lock:

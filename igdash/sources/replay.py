@@ -191,7 +191,7 @@ class ReplayStream:
         self._stop = threading.Event()
         self._thread = spawn(f"replay-{session}", self._run)
 
-    def stop(self, *, timeout: float, leave: bool = False) -> None:  # noqa: ARG002
+    def stop(self, *, timeout: float, leave: bool = False, final: bool = True) -> None:  # noqa: ARG002
         """End at once: a recording has no tail."""
         self._stop.set()
 

@@ -439,7 +439,7 @@ def followed(
     try:
         yield run, over
     finally:
-        shared_loop().run(called(partial(run.stop, 5.0, leave=True))).result(5)
+        shared_loop().run(called(partial(run.stop, 5.0, leave=True, final=False))).result(5)
         over.result(10)
 
 

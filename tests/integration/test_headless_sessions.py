@@ -175,6 +175,18 @@ def test_kept_and_then_deleted(rig: Rig) -> None:
     wait_until(lambda: rig.daemon.removed == [own_id(session)])
 
 
+def test_kept_while_its_daemon_is_away(rig: Rig) -> None:
+    """It goes on there, but not for this session: nobody tells it what happened meanwhile."""
+    session = rig.collector.start_session(SPEC).id
+    rig.more(session)
+    rig.daemon.kill()
+    wait_until(lambda: rig.session(session).nodes.connected == 0)
+    rig.collector.stop_session(session, keep=True)
+    rig.reach(session, SessionState.STOPPED)
+    [gap] = rig.losses(session)
+    assert "no connection" in gap.detail
+
+
 def test_deleted_while_it_runs(rig: Rig) -> None:
     session = rig.collector.start_session(SPEC).id
     rig.more(session)

@@ -44,7 +44,7 @@ def attached(source: KubernetesSource, sink: Sink, *, leave: bool) -> Iterator[S
         yield sink
     finally:
         sink.until = time.time_ns()
-        stream.stop(timeout=5, leave=leave)
+        stream.stop(timeout=5, leave=leave, final=not leave)
         assert stream.join(20)
         assert not sink.faults
 

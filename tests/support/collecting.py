@@ -101,7 +101,7 @@ class FakeStream:
         self.left = False
         self._over = threading.Event()
 
-    def stop(self, *, timeout: float, leave: bool = False) -> None:
+    def stop(self, *, timeout: float, leave: bool = False, final: bool = True) -> None:
         self.stops += 1
         self.left = leave
         if self.stops == 1 and not self._over.is_set():

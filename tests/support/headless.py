@@ -53,7 +53,7 @@ def attached(
     try:
         yield sink
     finally:
-        stream.stop(timeout=5, leave=leave)
+        stream.stop(timeout=5, leave=leave, final=not leave)
         assert stream.join(15)
         assert not sink.faults
 

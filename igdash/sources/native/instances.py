@@ -277,7 +277,7 @@ class InstanceRun(NodeRun):
         if self._gate is None:
             return
         removed = status is not None and status.code == 0
-        if removed or (self._stop.is_set() and not self._leave):
+        if removed or (self._stop.is_set() and self._final):
             self._gate.finish(now_ns())
         else:
             self._gate.abandon(now_ns())
@@ -311,8 +311,8 @@ class InstanceRun(NodeRun):
             self._timer = asyncio.get_running_loop().call_later(QUIET, self._look)
 
     def _account(self, what: str) -> None:
-        """Time without a connection is no loss here as long as the instance can tell of it later."""
-        if not self._leave:
+        """Time without a connection is no loss here as long as the instance tells us of it later."""
+        if self._final:
             connected = self.state is NodeState.CONNECTED
             if self._gate is not None and (self._gate.held or connected):
                 self._gate.finish(now_ns())  # nobody tells it again

@@ -132,6 +132,7 @@ class NodeRun:
         self._stop = asyncio.Event()
         self._stop_seconds = STOP_SECONDS
         self._leave = False
+        self._final = True
         self._hurry = asyncio.Event()
         self._absent_since = self.since
         self._behind = 0
@@ -183,12 +184,15 @@ class NodeRun:
         self._become(NodeState.FAILED, why)
         self._changed(self)
 
-    def stop(self, seconds: float = STOP_SECONDS, *, leave: bool = False) -> None:
+    def stop(
+        self, seconds: float = STOP_SECONDS, *, leave: bool = False, final: bool = True
+    ) -> None:
         """Ask the gadget to end; its tail is still read, for so many seconds.
 
-        `leave`: what goes on by itself is left to do so (see `instances`).
+        `leave`: what goes on by itself is left to do so (see `instances`); not `final`: it is read
+        again later.
         """
-        self._stop_seconds, self._leave = seconds, leave
+        self._stop_seconds, self._leave, self._final = seconds, leave, final
         self._stop.set()
 
     def hurry(self) -> None:

@@ -47,9 +47,9 @@ class NativeStream:
 
     # -- the port, from any thread
 
-    def stop(self, *, timeout: float, leave: bool = False) -> None:
+    def stop(self, *, timeout: float, leave: bool = False, final: bool = True) -> None:
         """Ask every node to end; what has not ended after `timeout` s is cut."""
-        self._loop.run(self._stop(timeout, leave))
+        self._loop.run(self._stop(timeout, leave, final))
 
     def join(self, timeout: float) -> bool:
         """Wait until `sink.ended` was called."""
@@ -122,10 +122,10 @@ class NativeStream:
         self._sink.ended(failed=everywhere, reason="; ".join(reasons))
         self._over.set()
 
-    async def _stop(self, timeout: float, leave: bool) -> None:
+    async def _stop(self, timeout: float, leave: bool, final: bool) -> None:
         self._stopping = True
         for run in self._runs.values():
-            run.stop(timeout, leave=leave)
+            run.stop(timeout, leave=leave, final=final)
         pending = set(self._tasks)
         if pending:
             # A run keeps to the time itself, and tells of its tail; then it closes its connection.
