@@ -3,10 +3,12 @@ a loss record says from when to when it is not known."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -191,6 +193,43 @@ def test_a_connection_cut_while_it_is_told_again() -> None:
     assert not streams(sink)
     proxy.close()
     daemon.kill()
+
+
+def test_cut_while_it_is_told_again_and_then_the_ring_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What had not been told yet happened before that attach: the gap begins where reading ended."""
+    monkeypatch.setattr(runs, "IN_FLIGHT", 0)
+    monkeypatch.setattr(replayed, "IN_FLIGHT", 0)
+    daemon = Daemon({"numbers": manual()})
+    proxy = Proxy(daemon.port)
+    with attached(proxy.address, RememberingSink()) as sink:
+        up(daemon)
+        emit(daemon, 1, 2)
+        sink.wait_for(events=2)
+        told: list[Chunk] = []
+        monkeypatch.setattr(Gate, "take", lambda gate, one: told.append(one) or cut(gate, one))
+        monkeypatch.setattr(instances, "QUIET", 30.0)
+        proxy.cut()
+        missed = now_ns()
+        emit(daemon, 3)
+        wait_until(lambda: sum(one.data.count(b"\n") for one in told if one.kind is ROWS) >= 3)
+        monkeypatch.setattr(instances, "QUIET", 0.1)
+        again = restarted(daemon)
+        wait_until(lambda: streams(sink))
+    again.kill()
+    proxy.close()
+    assert numbers(sink) == [1, 2]
+    [gap] = streams(sink)
+    assert gap.start <= missed
+
+
+def cut(gate: Gate, chunk: Chunk, take: Callable[[Gate, Chunk], None] = Gate.take) -> None:
+    """Take what is told but the third row, as if the connection had broken before it."""
+    if chunk.kind is ROWS:
+        lines = [one for one in chunk.data.splitlines() if json.loads(one)["n"] != 3]
+        chunk = replace(chunk, data=b"".join(one + b"\n" for one in lines))
+    take(gate, chunk)
 
 
 def test_the_daemon_restarts_and_brings_the_instance_back_empty() -> None:

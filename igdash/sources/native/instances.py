@@ -112,6 +112,7 @@ class InstanceRun(NodeRun):
         super().__init__(node, wanted, connect, emit, changed, schemas)
         self._memory = memory
         self._gate: Gate | None = None
+        self._judged = True
         self._made = False
         self._ever_made = False
         self._hopeless = False
@@ -278,14 +279,15 @@ class InstanceRun(NodeRun):
             return
         removed = status is not None and status.code == 0
         if removed or (self._stop.is_set() and self._final):
+            self._judged = True
             self._gate.finish(now_ns())
         else:
+            self._judged = self._gate.open
             self._gate.abandon(now_ns())
 
     def _left(self, seen: int) -> int:
-        # What was held at the end was not judged: it may be missing, and all before it.
-        judged = self._gate is None or self._gate.open
-        return super()._left(seen) if judged else self._absent_since
+        # Cut while it was told again, known or not: what it had not told yet happened before that.
+        return super()._left(seen) if self._judged else self._absent_since
 
     async def _ask_to_end(self, client: GrpcClient, call: Call) -> bool:  # noqa: ARG002
         if not self._own or self._leave:
