@@ -287,6 +287,26 @@ def test_a_gap_after_quiet_begins_where_it_was_read_last(monkeypatch: pytest.Mon
     assert gap.end > quiet + NS // 2
 
 
+def test_what_is_told_again_is_no_sign_of_lag() -> None:
+    """The last row is of long ago; what the stop may lose is not."""
+    script, at = manual(), now_ns() - 1_800 * NS
+    script.info.dataSources[0].fields.add(
+        name="timestamp_raw", fullName="timestamp_raw", index=2, payloadIndex=2, kind=pb.Uint64
+    )
+    row = pb.DataElement(payload=[b"\1".ljust(8, b"\0"), b"gen", at.to_bytes(8, "little")])
+    daemon, first = Daemon({"numbers": script}), RememberingSink()
+    with attached(daemon.address, first):
+        up(daemon)
+        daemon.instances.running[ID].emit(pb.GadgetData(data=row).SerializeToString())
+        first.wait_for(events=1)
+    with attached(daemon.address, RememberingSink(first), leave=False) as sink:
+        wait_until(lambda: any("told again" in line.text for line in sink.logs()))
+        stopped = now_ns()
+    daemon.kill()
+    [tail] = [one for one in sink.losses() if one.cause is LossCause.STOP_TAIL]
+    assert tail.start > stopped - 5 * NS
+
+
 def test_equal_rows_that_are_new_are_stored() -> None:
     daemon = Daemon({"numbers": manual()})
     with attached(daemon.address, RememberingSink()) as first:

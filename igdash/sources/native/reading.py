@@ -79,17 +79,24 @@ def schema_chunk(node: str, now: int, sources: Sequence[DataSource]) -> Chunk:
 class NodeReader:
     """One run on one node. `info` comes with the stream; `seen` is when data came last (ns).
 
-    `describe` makes the chunk for a schema, None when the session has it already.
+    `describe` makes the chunk for a schema, None when the session has it already. With `again` it
+    is also told of what happened before it `began` (ns).
     """
 
     def __init__(
-        self, node: str, began: int, describe: Callable[[pb.GadgetInfo], Chunk | None]
+        self,
+        node: str,
+        began: int,
+        describe: Callable[[pb.GadgetInfo], Chunk | None],
+        *,
+        again: bool = False,
     ) -> None:
         self.node = node
         self.seen = began
         self.any_data = False
         self.info: pb.GadgetInfo | None = None
         self._describe = describe
+        self._began = began if again else began - MOST_BEHIND
         self._formats: dict[int, RowFormat] = {}
         self._last_seq = 0
         self._source = ""
@@ -162,7 +169,7 @@ class NodeReader:
         at = self._last.rfind(_TIME)
         text = self._last[at + len(_TIME) : at + len(_TIME) + 19] if at >= 0 else ""
         behind = self.seen - int(text) if text.isdecimal() else 0
-        return behind if 0 < behind < MOST_BEHIND else 0
+        return behind if 0 < behind < min(MOST_BEHIND, self.seen - self._began) else 0
 
     def _row(self, event: pb.GadgetEvent) -> tuple[str, str]:
         """Return the data source's name and the line of one data message."""

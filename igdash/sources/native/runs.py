@@ -269,7 +269,8 @@ class NodeRun:
 
     async def _stream(self, client: GrpcClient, params: dict[str, str], backoff: Backoff) -> Status:
         loop = asyncio.get_running_loop()
-        reader = NodeReader(self.node, now_ns(), self._schema)
+        again = bool(self._wanted.instance)
+        reader = NodeReader(self.node, now_ns(), self._schema, again=again)
         ended: asyncio.Future[Status] = loop.create_future()
 
         def on_messages(messages: list[bytes]) -> None:
