@@ -314,6 +314,7 @@ class Collector:
 
         def hide(store: EventWriter) -> None:
             run = self._find(session)
+            self._writer.purge_soon()  # first: hidden it may be, though we hear of an error
             try:
                 hidden = store.hide(session)
             except SessionNotFound:
@@ -326,7 +327,6 @@ class Collector:
                 run.discard()
             if run is None or not run.streamed:
                 self._leftovers.remove(hidden)
-            self._writer.purge_soon()
 
         self._writer.call(hide, self._limits.call_timeout)
 

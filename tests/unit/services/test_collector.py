@@ -261,6 +261,33 @@ def test_deleted_though_the_store_did_not_say_so(rig: Rig, monkeypatch: pytest.M
     assert spool_files(rig) == []
 
 
+def test_what_is_hidden_is_deleted_though_the_store_did_not_say_so(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can ask for it again: it is not found any more."""
+    session = rig.collector.start_session(SPEC)
+    rig.stream(session.id).end()
+    wait(lambda: not rig.collector.runs())
+    hide, purge = Writer.hide, Writer.purge
+    hidden, purged = threading.Event(), threading.Event()
+
+    def lost(writer: Writer, session: SessionId) -> Session:
+        hide(writer, session)
+        hidden.set()
+        raise StoreBusy("connection lost during commit")
+
+    def look(writer: Writer, rows: int) -> bool:
+        if hidden.is_set():
+            purged.set()
+        return purge(writer, rows)
+
+    monkeypatch.setattr(Writer, "hide", lost)
+    monkeypatch.setattr(Writer, "purge", look)
+    with pytest.raises(StoreBusy):
+        rig.collector.delete_session(session.id)
+    assert purged.wait(5)
+
+
 def test_stop_after_events_and_seconds(rig: Rig) -> None:
     by_events = rig.collector.start_session(replace(SPEC, stop_after=StopAfter(events=10)))
     by_time = rig.collector.start_session(replace(SPEC, stop_after=StopAfter(seconds=0.3)))
