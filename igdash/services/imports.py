@@ -12,7 +12,8 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -300,12 +301,12 @@ class Imports:
         reading = _Reading(run)
         run.open(reading)
         run.started()
-        last: Chunk | None = None
+        last: deque[Chunk] = deque(maxlen=2)  # one may be a line that could not be read
         try:
             for piece in known.pieces:
                 if not self._handed_over(piece, run, reading):
                     break
-                last = piece
+                last.append(piece)
         except InvalidSpec as error:
             job.state, job.reason = ImportState.FAILED, error.problems.get("file", str(error))
             self._end(job, run, last, whole=False, failed=f"the file {job.reason}")
@@ -323,11 +324,12 @@ class Imports:
         return job.state is ImportState.RUNNING
 
     def _end(
-        self, job: _Job, run: Run, last: Chunk | None, *, whole: bool, failed: str = ""
+        self, job: _Job, run: Run, last: Iterable[Chunk], *, whole: bool, failed: str = ""
     ) -> None:
-        decoded = Decoded() if last is None else decode_safely(self._decode, last)
-        if run.ended_at is None and decoded.events:
-            run.ended_at = max(decoded.events[-1].ts, run.began or 0)
+        parts = [decode_safely(self._decode, chunk) for chunk in last]
+        events = [part.events[-1] for part in parts if part.events]
+        if run.ended_at is None and events:
+            run.ended_at = max(events[-1].ts, run.began or 0)
         run.facts = {"lines": str(job.file.lines)}
         with suppress(OSError, IgdashError):
             run.facts = dict(job.file.facts()) if whole else run.facts

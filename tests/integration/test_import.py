@@ -280,6 +280,8 @@ def test_a_gzip_stream_cut_short_keeps_what_was_read(rig: ImportRig) -> None:
     assert session.state is SessionState.FAILED
     assert session.reason == f"the file {status.reason}"
     assert session.events > 0
+    assert session.malformed == 1
+    assert session.stopped == session.last_event
 
 
 def test_a_disk_that_fills_up_meanwhile_costs_no_line(
