@@ -264,7 +264,10 @@ class Run:
             self.gap_from = None
             self.state = SessionState.INTERRUPTED
             self.lane.note(f"session interrupted: {reason}")
-            self._step(StateChange(state=self.state, at=at, reason=reason), last=True)
+            self._step(
+                StateChange(state=self.state, at=self._not_before_start(at), reason=reason),
+                last=True,
+            )
         self.ended_event.set()
 
     def complete(self, why: str, at: int) -> None:
@@ -278,8 +281,14 @@ class Run:
                 self._close_gap(at, "; its time was over before that")
             self.gap_from = None
             self.state = SessionState.STOPPED
-            self._step(StateChange(state=self.state, at=at, reason=why), last=True)
+            self._step(
+                StateChange(state=self.state, at=self._not_before_start(at), reason=why), last=True
+            )
         self.ended_event.set()
+
+    def _not_before_start(self, at: int) -> int:
+        # A gap may begin before the start: that is told of with the first output.
+        return at if self.running_since is None else max(at, self.running_since)
 
     # ------------------------------------------------------------ storing steps
 
