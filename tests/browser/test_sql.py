@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.browser.test_axe import AXE, LOOKS, faults_of
+from tests.browser.test_session_states import go, held, hold, release
 from tests.support.browser import Page
 from tests.support.web import Web
 
@@ -153,6 +154,21 @@ def test_a_link_asks_again_and_draws(page: Page, side: Web) -> None:
     assert "run=1" not in page.path
     page.click(".sqlp-kinds button")
     page.wait("document.querySelectorAll('.sqlp-svg .barr').length === 2")
+
+
+def test_a_link_that_was_left_writes_into_no_other_view(page: Page, side: Web) -> None:
+    side.session("trace_tcp")
+    page.open("/gadgets")
+    hold(page, "/api/sql")
+    go(page, "/sql?run=1&q=SELECT%201")
+    held(page)
+    go(page, "/sessions?q=mine")
+    release(page)
+    page.wait("document.querySelector('.sqlp-view')")
+    assert page.path == "/sessions?q=mine"
+    go(page, "/sql")
+    page.wait("document.querySelector('#sql-editor .cm-content').textContent === 'SELECT 1'")
+    assert not page.js("document.getElementById('sql-run').disabled")
 
 
 def test_a_long_answer_is_scrolled_sorted_and_opened(asked: Page) -> None:

@@ -5,7 +5,7 @@
   const { el, icon, setText } = ig;
   const START = "SELECT gadget, namespace, state, events, lost\nFROM v_sessions\nORDER BY events DESC\n";
   const node = (id) => ig.$("sql-" + id);
-  let editor = null, making = null, side = null, facts = null, running = null, answer = null, asked = null, shown = "table", picture = {}, wanted = "", offered = null, later = 0;
+  let editor = null, making = null, side = null, facts = null, running = null, answer = null, asked = null, shown = "table", picture = {}, wanted = "", offered = null, later = 0, turn = 0;
 
   const busy = (on) => {
     node("run").disabled = on;
@@ -206,14 +206,17 @@
     wanted = q || "";
     if (route.params.get("view") === "chart") { shown = "chart"; picture = { kind: route.params.get("kind"), x: route.params.get("x"), y: route.params.get("y") }; }
     making = making || make();
+    const mine = ++turn;
     await making;
+    if (mine !== turn) return; // another view has the address now
     if (q && editor.text() !== q) use(q, false);
     await describe();
+    if (mine !== turn) return;
     for (const key of ["run", "kind", "x", "y"]) ig.setParam(key, null);
     if (auto && q) run();
     else editor.focus();
   });
-  ig.onLeave("sql", cancel);
+  ig.onLeave("sql", () => { turn += 1; cancel(); });
   document.addEventListener("keydown", (e) => {
     const here = ig.route() && ig.route().view === "sql" && !document.querySelector("dialog[open]");
     if (!here) return;
