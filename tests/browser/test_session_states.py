@@ -223,3 +223,23 @@ def test_ticks_that_were_refused_once_are_asked_for_again(page: Page, side: Web)
     page.wait("window.refused")
     painted(page, id_)
     page.wait(lambda: page.text("#session-rows").startswith("3 rows"))
+
+
+def test_losses_are_those_asked_for_last_whichever_answer_comes_first(
+    page: Page, side: Web
+) -> None:
+    id_ = started(side, 3)
+    side.control.end(id_, SessionState.STOPPED)
+    see(page, id_)
+    page.wait("igdash.session.core.losses")
+    hold(page, "/losses")
+    page.js("igdash.session.core.loadLosses() || 1")
+    page.wait("window.held.length === 1")
+    lost(side, id_)
+    page.js("igdash.session.core.loadLosses() || 1")
+    page.wait("window.held.length === 2")
+    page.js("window.held.reverse() && 1")
+    release(page)
+    page.wait("igdash.session.core.losses.losses.length === 1")
+    page.js("new Promise((done) => setTimeout(done)).then(() => 1)")
+    assert page.js("igdash.session.core.losses.losses.length") == 1

@@ -14,7 +14,7 @@
     shown: false, route: null, asked: {},
   });
   let aborter = new AbortController();
-  let refreshing = false, wanted = false, again = 0, losing = 0;
+  let refreshing = false, wanted = false, again = 0, losing = 0, asking = 0, answered = 0;
 
   /* ---------------------------------------------------------------- saying what happened */
 
@@ -168,11 +168,14 @@
     };
     if (core.ended()) clearTimeout(losing);
     else later();
+    const mine = ++asking;
+    const newest = () => mine > answered && (answered = mine); // an answer may overtake one that was asked for before it
     core.quiet(core.get('/losses').then((answer) => {
+      if (!newest()) return;
       Object.assign(core, { losses: answer, lossesProblem: null });
       emit('losses', answer);
     }).catch((error) => {
-      if (!core.isAbort(error)) {
+      if (!core.isAbort(error) && newest()) {
         core.lossesProblem = error;
         later();
         emit('losses', core.losses);
