@@ -8,7 +8,7 @@ from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.sessions import SessionId, SessionState
 from igdash.domain.times import now_ns
-from tests.browser.test_session import painted, pids, see, started, tcp, ticks
+from tests.browser.test_session import painted, pids, scroll, see, started, tcp, ticks
 from tests.support.browser import Page
 from tests.support.web import Web
 
@@ -243,3 +243,15 @@ def test_losses_are_those_asked_for_last_whichever_answer_comes_first(
     page.wait("igdash.session.core.losses.losses.length === 1")
     page.js("new Promise((done) => setTimeout(done)).then(() => 1)")
     assert page.js("igdash.session.core.losses.losses.length") == 1
+
+
+def test_what_could_not_be_read_is_not_told_once_it_was_read(page: Page, side: Web) -> None:
+    id_ = started(side, 300)
+    see(page, id_)
+    page.js(REFUSE, "/events?")
+    scroll(page, 7_000)
+    page.wait("!document.getElementById('session-trouble').hidden")
+    scroll(page, 0)
+    side.control.add(id_, [tcp(301)])
+    page.wait(lambda: pids(page)[:1] == ["301"])
+    page.wait("document.getElementById('session-trouble').hidden")

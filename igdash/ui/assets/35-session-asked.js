@@ -86,7 +86,7 @@
   /* Ask anew, as the address says; the rows before stay until the first page is there. */
   asked.begin = async function (head) {
     const over = waiting(true);
-    ig.$('session-trouble').hidden = true;
+    view.grid.calm();
     try {
       if (!asked.wanted()) {
         const { signal } = (aborter.abort(), (aborter = new AbortController()));

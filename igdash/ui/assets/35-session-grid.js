@@ -11,11 +11,12 @@
   const text = view.text;
   const columns = view.columns;
   const BLOCK = 100, KEEP = 4000, PULL_MS = 250, RETRY_MS = 2000, TOP_PX = 2, NEWEST = 9007199254740991;
-  /* `found`: the rows of a question, null = the whole stream. `picked`: seqs chosen together. */
+  /* `found`: the rows of a question, null = the whole stream. `picked`: seqs chosen together.
+     `unread`: where the blocks begin that could not be read. */
   const g = {
     api: null, gen: 0, ready: false, head: 0, first: 1, latest: 0, atTop: true, paused: false, selected: null, mark: 0,
     rows: new Map(), ticks: null, found: null, list: [], chosen: null, pulling: false, timer: 0, pulled: 0, answered: 0,
-    picked: new Set(), news: null, error: null,
+    picked: new Set(), news: null, error: null, unread: new Set(),
   };
   let api = null;
 
@@ -98,9 +99,11 @@
       params.failCallback();
       return;
     }
-    serve(params, gen).catch((error) => {
+    serve(params, gen).then(() => {
+      if (gen === g.gen && g.unread.delete(params.startRow) && g.unread.size === 0) calm();
+    }, (error) => {
       params.failCallback();
-      if (gen === g.gen && !core.isAbort(error)) trouble(error);
+      if (gen === g.gen && !core.isAbort(error)) trouble(error, params.startRow);
     });
   }
 
@@ -113,11 +116,18 @@
     else api.setGridOption('datasource', { getRows: getRows });
   }
 
-  function trouble(error) {
+  /* What could not be read: a block of the grid, of which a later try may tell that it was, or more. */
+  function trouble(error, block) {
+    if (block === undefined) g.unread.clear();
+    else g.unread.add(block);
     const box = ig.$('session-trouble');
     box.replaceChildren(ig.icon('warn'), ig.el('span', {}, 'Events could not be read: ' + error.message),
-      ig.el('button', { class: 'btn s', type: 'button', on: { click: () => { box.hidden = true; if (g.found) view.asked.begin(); else renew(); } } }, 'Try again'));
+      ig.el('button', { class: 'btn s', type: 'button', on: { click: () => { calm(); if (g.found) view.asked.begin(); else renew(); } } }, 'Try again'));
     box.hidden = false;
+  }
+  function calm() {
+    g.unread.clear();
+    ig.$('session-trouble').hidden = true;
   }
 
   /* Throw away what the grid holds and read what is visible again. */
@@ -292,7 +302,7 @@
     });
     root().classList.add('s-loading');
     delete root().dataset.painted;
-    ig.$('session-trouble').hidden = true;
+    calm();
     firstPage = view.asked.open() || fetchPage('before=' + NEWEST + '&limit=' + BLOCK);
     firstPage.catch(() => {});
     view.status.paint();
@@ -398,7 +408,7 @@
   view.grid = {
     state: g, select: select, move: move, show: show, goLive: goLive, toggle: toggle, choose: (shown) => view.arrange.choose(shown), following: following,
     looked: looked, total: total, at: at, indexOf: indexOf, fetchPage: fetchPage, renew: renew, restart: restart, advance: advance, reveal: reveal,
-    redraw: redraw, slice: slice, painted: painted, trouble: trouble, head: head, keep: keep,
+    redraw: redraw, slice: slice, painted: painted, trouble: trouble, calm: calm, head: head, keep: keep,
     colsParam: () => columns.toParam(g.chosen),
     selected: () => (g.selected === null ? null : g.rows.get(g.selected) || (g.ticks || []).find((row) => row.seq === g.selected) || null),
     range: () => (api ? [api.getFirstDisplayedRowIndex(), api.getLastDisplayedRowIndex()] : [0, -1]),
