@@ -255,3 +255,22 @@ def test_what_could_not_be_read_is_not_told_once_it_was_read(page: Page, side: W
     side.control.add(id_, [tcp(301)])
     page.wait(lambda: pids(page)[:1] == ["301"])
     page.wait("document.getElementById('session-trouble').hidden")
+
+
+def test_a_value_that_comes_later_has_its_own_part_of_the_bars(page: Page, side: Web) -> None:
+    id_ = started(side, 5)
+    see(page, id_, "?split=type")
+    page.wait(lambda: page.text(".s-legend") == "connect\n5")
+    side.control.add(id_, [tcp(n, type="close") for n in range(6, 9)])
+    page.wait(lambda: page.text(".s-legend") == "connect\n5\nclose\n3")
+
+
+def test_a_value_that_overtakes_one_of_six_takes_its_place(page: Page, side: Web) -> None:
+    id_ = started(side)
+    side.control.add(id_, [tcp(n, type=f"t{n % 6}") for n in range(12)] + [tcp(12, type="t0")])
+    see(page, id_, "?split=type")
+    page.wait(lambda: len(page.all(".s-legend button")) == 6)
+    side.control.add(id_, [tcp(13, type="new")])
+    page.wait(lambda: "other" in page.text(".s-legend"))
+    side.control.add(id_, [tcp(n, type="new") for n in range(14, 18)])
+    page.wait(lambda: page.texts(".s-legend button")[0] == "new\n5")

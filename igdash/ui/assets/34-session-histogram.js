@@ -97,15 +97,29 @@
   const SPLIT = 6;
   const addable = (old, more) => !core.asked.split || more.values.length < SPLIT || old.values.every((value) => more.values.includes(value));
 
+  /* The values to show of a sum: new ones join while there is room. Null: one of those counted among the
+     others has overtaken one that is shown, and how many it had before, nobody knows here. */
+  function named(old, buckets) {
+    const totals = new Map(old.values.map((value) => [value, 0]));
+    for (const bucket of buckets) for (const [value, n] of Object.entries(bucket.split || {})) totals.set(value, (totals.get(value) || 0) + n);
+    const most = (a, b) => totals.get(b) - totals.get(a);
+    const fresh = [...totals.keys()].filter((value) => !old.values.includes(value)).sort(most);
+    if (old.values.length + fresh.length <= SPLIT) return old.values.concat(fresh);
+    if (old.values.length < SPLIT) return old.values.concat(fresh).sort(most).slice(0, SPLIT);
+    return old.values.some((value) => totals.get(value) < totals.get(fresh[0])) ? null : old.values;
+  }
+
   async function count(wanted) {
     const key = JSON.stringify([core.id, core.asked.filter, core.asked.split, wanted.from, wanted.step, wanted.strays]);
     const old = state.parts && state.parts.key === key && !wanted.strays ? state.parts : null;
     if (old && old.complete) {
       const news = await core.get(query(wanted, { after: old.to }), aborter.signal);
       if (news.scope.complete && addable(old, news)) {
-        const all = sum(old, news);
-        state.parts = { key: key, complete: true, to: Math.max(old.to, news.scope.to_seq), buckets: all.buckets, values: old.values };
-        return { buckets: all.buckets, values: old.values, scope: { complete: true } };
+        const all = sum(old, news), values = named(old, all.buckets);
+        if (values) {
+          state.parts = { key: key, complete: true, to: Math.max(old.to, news.scope.to_seq), buckets: all.buckets, values: values };
+          return { buckets: all.buckets, values: values, scope: { complete: true } };
+        }
       }
     }
     const answer = await core.get(query(wanted), aborter.signal);
