@@ -7,7 +7,7 @@ from igdash.domain.events import LogLevel, LogLine
 from igdash.domain.losses import Loss, LossCause
 from igdash.domain.nodes import NodeState, NodeStatus
 from igdash.domain.sessions import SessionId, SessionState
-from igdash.domain.times import now_ns
+from igdash.domain.times import NS, format_ns, now_ns
 from tests.browser.test_session import painted, pids, scroll, see, started, tcp, ticks
 from tests.support.browser import Page
 from tests.support.web import Web
@@ -274,3 +274,21 @@ def test_a_value_that_overtakes_one_of_six_takes_its_place(page: Page, side: Web
     page.wait(lambda: "other" in page.text(".s-legend"))
     side.control.add(id_, [tcp(n, type="new") for n in range(14, 18)])
     page.wait(lambda: page.texts(".s-legend button")[0] == "new\n5")
+
+
+def test_a_moment_is_gone_to_though_the_order_is_taken_back_slowly(page: Page, side: Web) -> None:
+    id_ = started(side)
+    now = now_ns()
+    stamps = [now + n * NS // 10 for n in range(500)]
+    side.control.add(id_, [tcp(n) for n in range(1, 501)], ts=stamps)
+    side.control.end(id_, SessionState.STOPPED)
+    see(page, id_, "?sort=proc.pid")
+    page.wait(lambda: pids(page)[:1] == ["1"])
+    hold(page, "/events?before=")
+    page.js("(window.gone = igdash.session.showTime(arguments[0])) && 1", format_ns(stamps[149]))
+    held(page)
+    release(page)
+    page.wait("document.querySelector('#session-grid .ag-row.s-selected')")
+    page.wait(lambda: "150" in pids(page))
+    assert page.js("new URL(location).searchParams.get('seq')") == "150"
+    assert page.js("igdash.session.grid.state.found") is None

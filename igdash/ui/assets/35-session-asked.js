@@ -9,7 +9,7 @@
   const { Found, orderOf, PAGE } = view.found;
   const BUSY_TRIES = 4, BUSY_MS = 600, NEWS_MS = 1000, LONG_MS = 110000;
   const ROWS = ['filter', 'from', 'to', 'sort'];
-  let aborter = new AbortController(), newsTimer = 0, counting = false, searching = null, stopped = false, turn = 0;
+  let aborter = new AbortController(), newsTimer = 0, counting = false, searching = null, stopped = false, turn = 0, begun = Promise.resolve();
   const g = () => view.grid.state;
   const asked = (view.asked = {});
 
@@ -141,8 +141,11 @@
     view.picks.clear();
     g().paused = false;
     g().mark = 0;
-    core.quiet(asked.begin());
+    begun = asked.begin();
+    core.quiet(begun);
   };
+  /* Resolves once the rows are those of what was asked last. */
+  asked.settled = () => begun;
 
   /* ---------------------------------------------------------------- answering the grid */
 

@@ -427,6 +427,8 @@
     if (g.found && g.found.order === 'sorted') {
       core.ask({ sort: null });
       ig.toast('Shown in order of time again.', 'info');
+      await view.asked.settled();
+      api.setRowCount(g.found ? g.found.room : total(), true);
     }
     const from = core.asked.from && Date.parse(core.asked.from) > Date.parse(moment) ? core.asked.from : moment;
     const page = await fetchPage(g.ticks ? 'from=' + encodeURIComponent(moment) + '&limit=1' : core.where({ from: from, limit: 1 }));
