@@ -115,6 +115,44 @@ def test_the_sessions_of_one_environment(page: Page, side: Web) -> None:
     page.wait("document.querySelectorAll('.sess-table tbody tr').length === 4")
 
 
+MANY = """(() => {
+  const real = igdash.api;
+  window.many = 1_100;
+  igdash.api = async (path, options) => {
+    const answer = await real(path, options);
+    const params = new URL(path, location.origin).searchParams;
+    if (!path.startsWith('/api/sessions?') || !params.has('offset')) return answer;
+    const first = Number(params.get('offset')), end = Math.min(window.many, first + Number(params.get('limit')));
+    const [model] = answer.sessions.length ? answer.sessions : [window.model];
+    window.model = model;
+    answer.sessions = [];
+    for (let n = first; n < end; n += 1) answer.sessions.push({ ...model, id: 's' + (window.many - n) });
+    return { ...answer, total: window.many };
+  };
+  return 1;
+})()"""
+"""Make the page believe that there are more sessions than one answer holds."""
+
+
+def test_more_rows_than_one_answer_holds_are_renewed_too(page: Page, side: Web) -> None:
+    side.session("trace_tcp")
+    page.open("/gadgets")
+    page.js(MANY)
+    page.js("igdash.sessionsQuery.PAGE = 1_000")
+    page.js("igdash.nav('/sessions') || 1")
+
+    def all_loaded() -> bool:
+        page.js("document.querySelector('.sess-scroll').scrollTo(0, 1e9) || 1")
+        return page.text("#sessions-root .status").startswith("1,100 of 1,100")
+
+    page.wait(all_loaded)
+    page.js("window.many = 1_101")
+    side.session("trace_dns")
+    page.click("#sessions-root .status button")
+    page.wait("document.querySelector('.sess-table tbody tr').dataset.id === 's1101'")
+    assert " of 1,101 sessions" in page.text("#sessions-root .status")
+
+
 def test_back_returns_to_the_same_table(page: Page, side: Web) -> None:
     ids = three(side)
     open_table(page, "/sessions?sort=events&q=trace")

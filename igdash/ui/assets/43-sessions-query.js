@@ -51,6 +51,18 @@
     return ig.api(search(query, query.state, more), { signal: signal });
   }
 
+  /* The first `wanted` sessions, in as many pages as that takes. */
+  async function upTo(query, wanted, signal) {
+    const answer = await page(query, 0, wanted, signal);
+    while (answer.sessions.length < Math.min(wanted, answer.total)) {
+      const next = await page(query, answer.sessions.length, wanted - answer.sessions.length, signal);
+      if (!next.sessions.length) break;
+      answer.sessions.push(...next.sessions);
+      answer.total = next.total;
+    }
+    return answer;
+  }
+
   /* How many sessions each state chip would show under the same search. */
   async function counts(query, signal) {
     const answers = await Promise.all(
@@ -157,5 +169,5 @@
     };
   }
 
-  ig.sessionsQuery = { PAGE, MOST, fromParams, toUrl, filtered, page, counts, toolbar };
+  ig.sessionsQuery = { PAGE, MOST, fromParams, toUrl, filtered, page, upTo, counts, toolbar };
 })();

@@ -142,11 +142,16 @@
     arrange(old.concat(answer.sessions), answer.total);
   }
 
-  /* Read again what is loaded. Without `force`, a table in use keeps its order. */
+  /* Read again what is loaded. Without `force`, a table in use keeps its order, and more rows than one
+     answer holds are left to the frames. */
   async function refresh(force) {
-    if (!view.query || view.loading || view.rows.length > ig.sessionsQuery.MOST) return;
+    if (!view.query || view.loading) return;
+    if (!force && view.rows.length > ig.sessionsQuery.MOST) {
+      refreshNumbers();
+      return;
+    }
     const wanted = Math.max(view.rows.length, ig.sessionsQuery.PAGE);
-    const answer = await read((signal) => ig.sessionsQuery.page(view.query, 0, wanted, signal));
+    const answer = await read((signal) => ig.sessionsQuery.upTo(view.query, wanted, signal));
     if (!answer) return;
     if (force || !inUse()) {
       arrange(answer.sessions, answer.total);
