@@ -12,6 +12,7 @@ from igdash.domain.gadgets import Param
 from igdash.domain.queries import SessionQuery
 from igdash.domain.sessions import Session, Target
 from igdash.sources.catalogue import load_catalogue
+from tests.browser.test_session_states import hold, release
 from tests.support.browser import PHONE, Page
 from tests.support.web import Web
 
@@ -155,6 +156,24 @@ def test_typing_survives_a_look_elsewhere(page: Page, side: Web) -> None:
     page.js("igdash.nav('/start/trace_tcp') || 1")
     page.wait(f"document.querySelector('{field('name')}')?.value === 'not lost'")
     page.wait("location.search === '?name=not+lost'")
+
+
+def test_a_start_that_is_answered_late_takes_no_other_form_away(page: Page, side: Web) -> None:
+    open_form(page)
+    hold(page, "/api/sessions")
+    page.click(".start-foot [type=submit]")
+    page.wait("window.held.length > 0 && igdash.running.list().length === 0")
+    page.js("igdash.nav('/start/trace_dns') || 1")
+    page.wait("document.querySelector('.start-form')?.ariaLabel === 'Start Trace DNS'")
+    write(page, "name", "half typed")
+    release(page)
+    page.wait(lambda: "Started" in page.text("#toasts"))
+    assert page.path.startswith("/start/trace_dns")
+    page.js("igdash.nav('/start/trace_tcp') || 1")
+    page.wait("document.querySelector('.start-form')?.ariaLabel === 'Start Trace TCP'")
+    page.js("igdash.nav('/start/trace_dns') || 1")
+    page.wait("document.querySelector('.start-form')?.ariaLabel === 'Start Trace DNS'")
+    assert page.js("document.querySelector(arguments[0]).value", field("name")) == "half typed"
 
 
 def test_a_collector_that_is_down_costs_nothing_typed(page: Page, side: Web) -> None:

@@ -455,13 +455,14 @@
     made.banner.hidden = true;
     made.submit.classList.add('busy');
     try {
+      const here = active && form === made; // who looks at something else meanwhile stays there
       const session = await ig.api('/api/sessions', { method: 'POST', body: body });
       ig.toast('Started ' + ig.sessionsRow.describe(session), 'ok');
       made.dispose();
       drafts.delete(made.gadget.name);
-      form = null;
+      if (form === made) form = null;
       ig.running.refresh();
-      ig.nav('/sessions/' + session.id);
+      if (here) ig.nav('/sessions/' + session.id);
     } catch (error) {
       refused(made, error);
     } finally {
