@@ -24,6 +24,14 @@ WITHOUT = """api => { igdash.api = async (path, options) => {
 """Make the page believe that every environment has one gadget only."""
 
 
+LATER = """api => { igdash.api = async (path, options) => {
+    const answer = await api(path, options);
+    if (path === '/api/environments') answer.environments.forEach(e => { e.health = window.known ? 'up' : 'unknown' });
+    return answer;
+} }"""
+"""Make the page believe that nothing is known of any environment until `known`."""
+
+
 def field(key: str) -> str:
     return f'[data-field="{key}"] :is(input, select)'
 
@@ -174,6 +182,16 @@ def test_a_start_that_is_answered_late_takes_no_other_form_away(page: Page, side
     page.js("igdash.nav('/start/trace_dns') || 1")
     page.wait("document.querySelector('.start-form')?.ariaLabel === 'Start Trace DNS'")
     assert page.js("document.querySelector(arguments[0]).value", field("name")) == "half typed"
+
+
+def test_what_becomes_known_of_an_environment_is_in_the_form(page: Page, side: Web) -> None:
+    page.open("/gadgets")
+    page.js(f"({LATER})(igdash.api) || 1")
+    page.js("igdash.nav('/start/trace_tcp') || 1")
+    page.wait(lambda: "not known" in page.text(".start-health"))
+    page.js("window.known = true")
+    page.js("igdash.environments.refresh() && 1")
+    page.wait(lambda: page.text(".start-health").startswith("ready"))
 
 
 def test_a_collector_that_is_down_costs_nothing_typed(page: Page, side: Web) -> None:

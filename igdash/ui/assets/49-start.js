@@ -27,7 +27,7 @@
       form.writeUrl();
       form.check.now();
       form.metadata.run();
-      loadEnvironments(form);
+      ig.environments.refresh();
       return;
     }
     if (form) form.dispose();
@@ -271,14 +271,12 @@
       [e.name, e.name + ' · ' + e.kind + (runs(e, made.gadget) ? '' : ' · cannot run this gadget')]);
   }
 
-  async function loadEnvironments(made) {
-    try {
-      made.environments = (await ig.api('/api/environments')).environments;
-      showHealth(made);
-    } catch {
-      // The last known health stays; starting tells what is wrong.
-    }
-  }
+  /* What is known of them comes and goes while the form is looked at. */
+  ig.environments.onChange((list) => {
+    if (!form) return;
+    form.environments = list;
+    showHealth(form);
+  });
 
   function showHealth(made) {
     const environment = made.environment();
@@ -455,9 +453,9 @@
     made.banner.hidden = true;
     made.submit.classList.add('busy');
     try {
-      const here = active && form === made; // who looks at something else meanwhile stays there
       const session = await ig.api('/api/sessions', { method: 'POST', body: body });
       ig.toast('Started ' + ig.sessionsRow.describe(session), 'ok');
+      const here = active && form === made; // who looks at something else meanwhile stays there
       made.dispose();
       drafts.delete(made.gadget.name);
       if (form === made) form = null;
