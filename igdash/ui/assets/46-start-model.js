@@ -9,6 +9,18 @@
   const TARGET = ['pod', 'container', 'node', 'selector'];
   const PARAM = 'params.';
 
+  const isImage = (name) => name.includes('/');
+
+  const runs = (environment, gadget) =>
+    isImage(gadget.name) || !(environment.gadgets || []).length || environment.gadgets.includes(gadget.name);
+
+  /* The environment a fresh form proposes: the first that is up and can run this gadget. */
+  function firstEnvironment(environments, gadget) {
+    const can = environments.filter((e) => runs(e, gadget));
+    const best = can.find((e) => e.health === 'up') || can[0] || environments[0];
+    return best ? best.name : '';
+  }
+
   /* "10m", "90s", "1h30m", "90" (seconds) -> {seconds} or {error}; empty -> {}. */
   function parseDuration(text) {
     const plain = text.trim().toLowerCase().replace(/\s+/g, '');
@@ -137,7 +149,7 @@
     return '/start/' + encodeURIComponent(session.gadget) + '?' + params;
   }
 
-  ig.startModel = { parseDuration, parseCount, durationText, defaults, namespaceOf, fromParams,
+  ig.startModel = { isImage, runs, firstEnvironment, parseDuration, parseCount, durationText, defaults, namespaceOf, fromParams,
     toParams, toBody };
   ig.startUrl = startUrl;
 })();

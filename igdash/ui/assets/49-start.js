@@ -4,6 +4,7 @@
 (function () {
   'use strict';
   const ig = (window.igdash = window.igdash || {});
+  const { isImage, runs, firstEnvironment } = ig.startModel;
   const URL_DELAY = 150;
   const MANY = 30; // advanced parameters that get a search of their own
   const HEALTH = { up: ['dot', 'ready'], down: ['dot err', 'down'],
@@ -57,8 +58,6 @@
     heading.focus({ preventScroll: true });
   }
 
-  const isImage = (name) => name.includes('/');
-
   /* Where targets begin, per environment: the server wrote it into the layout. A gadget without
      containers of its own cannot be limited to some. */
   function usualNamespace(gadget, environment) {
@@ -69,16 +68,6 @@
     gadget.params.some((p) => [p.name, p.key, p.alias].includes('k8s-namespace'));
 
   /* ---------------------------------------------------------------- the form */
-
-  /* The environment a fresh form proposes: the first that is up and can run this gadget. */
-  function firstEnvironment(environments, gadget) {
-    const can = environments.filter((e) => runs(e, gadget));
-    const best = can.find((e) => e.health === 'up') || can[0] || environments[0];
-    return best ? best.name : '';
-  }
-
-  const runs = (environment, gadget) =>
-    isImage(gadget.name) || !(environment.gadgets || []).length || environment.gadgets.includes(gadget.name);
 
   function make(gadget, environments, params) {
     const made = { gadget, environments, fields: new Map(), problems: {}, touched: new Set(),
