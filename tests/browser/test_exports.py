@@ -93,6 +93,18 @@ def test_a_wrong_field_says_why_and_the_form_stays(page: Page, side: Web) -> Non
     page.wait(lambda: "5 runs" in page.text(".exp-facts"))
 
 
+def test_an_interval_of_no_whole_minutes_is_kept_by_an_edit(page: Page, side: Web) -> None:
+    spec = ScheduleSpec(name="often", what=What(gadget="trace_tcp"), when=When(every=100))
+    id_ = side.services.schedules.create(spec).schedule.id
+    page.open("/exports")
+    page.click("[data-act=edit]")
+    page.find("dialog.exp-form")
+    page.keys("er")
+    page.click(".exp-form .btn.primary")
+    page.wait("!document.querySelector('dialog')")
+    assert side.services.schedules.get(id_).schedule.spec.when == When(every=100)
+
+
 def test_paused_resumed_deleted(page: Page, side: Web) -> None:
     make(side)
     page.open("/exports")

@@ -57,7 +57,7 @@
       el("h3", {}, "When"),
       field(form, "when", "Timetable", select(when.every ? "every" : "cron", [["cron", "Cron"], ["every", "Interval"]])),
       field(form, "when.cron", "Minute, hour, day, month, weekday", input(when.cron || "0 * * * *", { list: crons, class: "input mono" })),
-      field(form, "when.every", "Every … minutes", input(when.every ? String(+(when.every / 60).toFixed(3)) : "60", { inputmode: "decimal" })),
+      field(form, "when.every", "Every … minutes", input(when.every ? String(+(when.every / 60).toFixed(6)) : "60", { inputmode: "decimal" })),
       field(form, "when.zone", "Time zone", input(when.zone, { list: zone })), cronList, zoneList,
       el("h3", {}, "Files"),
       field(form, "format", "Format", select(s.format, all.formats.map((f) => [f, { jsonl: "JSONL", "jsonl.gz": "JSONL, gzipped", "jsonl.zst": "JSONL, zstd", csv: "CSV", parquet: "Parquet" }[f] || f]))),
@@ -84,7 +84,7 @@
       name: value("name"), format: value("format"), destination: value("destination"), keep: Number(value("keep") || 0), paused,
       what: sql ? { sql: value("what.sql") } : { gadget: value("what.gadget"), namespace: value("what.namespace"), environment: value("what.environment"),
         states: split(value("what.states")), sessions: split(value("what.sessions")), filter: value("what.filter") },
-      when: every ? { every: Number(value("when.every")) * 60 } : { cron: value("when.cron"), zone: value("when.zone") || "UTC" },
+      when: every ? { every: Math.round(Number(value("when.every")) * 60000) / 1000 } : { cron: value("when.cron"), zone: value("when.zone") || "UTC" },
     };
   };
   const wrong = (form, body) => {
