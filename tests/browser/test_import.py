@@ -50,6 +50,32 @@ def test_a_chosen_file_becomes_a_session(page: Page, side: Web, tmp_path: Path) 
     assert any("Report" in text for text in page.texts("a.s-format"))
 
 
+def test_an_import_is_followed_on_after_an_answer_that_failed(
+    page: Page, side: Web, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(EVENTS)
+    page.open("/sessions")
+    page.js(
+        """(api => { igdash.api = async (path, options) => {
+            if (path !== '/api/imports') return api(path, options);
+            window.polls = (window.polls || 0) + 1;
+            if (window.polls === 2) throw new Error('busy');
+            const answer = await api(path, options);
+            if (window.polls < 2) answer.imports.forEach((one) => { one.state = 'running'; });
+            return answer;
+        }; })(igdash.api) || 1"""
+    )
+    page.js(
+        """(() => { const real = JSON.parse; JSON.parse = (text) => { const it = real(text);
+            if (it && it.state === 'done' && 'lines' in it) it.state = 'running'; return it; }; })() || 1"""
+    )
+    page.click("#sessions-import")
+    choose(page, path)
+    page.wait("window.polls === 2")
+    page.find(".imp-line.ok")
+
+
 def test_what_is_refused_says_why_and_can_be_dismissed(
     page: Page, side: Web, tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@
 (function () {
   'use strict';
   const ig = (window.igdash = window.igdash || {});
-  const POLL_MS = 500;
+  const POLL_MS = 500, RETRY_MS = 1500;
   const KINDS = '.jsonl,.json,.ndjson,.log,.txt,.gz,.zst,.db,.sqlite';
   const NAMES = { capture: 'capture', events: 'igdash export', desktop: 'Desktop session' };
 
@@ -163,7 +163,9 @@
       }
       if (running) state.timer = setTimeout(poll, POLL_MS);
     } catch {
-      // Without an answer nothing is known; the next visit or file asks again.
+      /* Without an answer nothing is known: those that were under way are asked for again. */
+      const open = [...state.lines.values()].some((one) => one && one.close.hidden);
+      if (open) state.timer = setTimeout(poll, RETRY_MS);
     }
   }
 
