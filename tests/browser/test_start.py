@@ -335,6 +335,26 @@ def test_the_catalogue_answers_where_the_environment_does_not(page: Page, side: 
     page.wait(lambda: "whole number" in page.text('[data-field="params.newer"]'))
 
 
+def test_a_search_among_parameters_outlives_the_environments_own(page: Page, side: Web) -> None:
+    known = load_catalogue().get("trace_lsm")
+    side.control.descriptions["demo"] = Description(
+        reason="demo is still being asked", pending=True
+    )
+    open_form(page, "/start/trace_lsm?params.trace-file_open=true")
+    page.wait(lambda: "still being asked" in page.text(".start-by"))
+    page.find(".start-find").send_keys("file_op")
+    newer = Param(key="operator.oci.ebpf.newer", name="newer", type="uint32", title="A newer one")
+    own = replace(known, params=(newer, *known.params))
+    side.control.descriptions["demo"] = Description(gadget=own)
+    page.wait(lambda: "As demo itself describes them" in page.text(".start-by"))
+    page.keys("en")
+    assert page.js("document.querySelector('.start-find').value") == "file_open"
+    shown = (
+        "[...document.querySelectorAll('.start-more .start-field')].filter(n => !n.hidden).length"
+    )
+    page.wait(f"{shown} === 1")
+
+
 def test_another_environment_another_word(page: Page, side: Web) -> None:
     side.control.descriptions["demo"] = own_parameters()
     side.control.descriptions["this-host"] = Description(reason="connection refused")

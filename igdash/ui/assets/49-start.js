@@ -234,10 +234,18 @@
     for (const [key, field] of [...made.fields]) if (field.spec) made.fields.delete(key);
     made.gadget = Object.assign({}, made.gadget, { params: answer.params });
     const before = made.parameters;
+    const find = before.querySelector('.start-find');
+    const finding = document.activeElement === find;
     made.parameters = parameters(made);
     before.replaceWith(made.parameters);
     fillParameters(made, values);
     if (open && made.folded) made.folded.open = true;
+    const again = made.parameters.querySelector('.start-find');
+    if (find && again) {
+      again.value = find.value;
+      again.dispatchEvent(new Event('input'));
+      if (finding) again.focus({ preventScroll: true });
+    }
     const same = focused && made.fields.get(focused.dataset.field);
     if (same) {
       same.control.focus({ preventScroll: true });
