@@ -57,11 +57,12 @@ class Ref:
 
 
 class UnknownField(Exception):
-    """No field of this name; `near` are names like it."""
+    """No field of this name; `near` are names like it, or those of several that it may be."""
 
-    def __init__(self, message: str, near: tuple[str, ...]) -> None:
+    def __init__(self, message: str, near: tuple[str, ...], *, several: bool = False) -> None:
         self.message = message
         self.near = near
+        self.several = several
         super().__init__(message)
 
 
@@ -117,7 +118,7 @@ class FieldIndex:
         if len(ends) == 1:
             return self._ref(name, ends[0])
         if ends:
-            raise UnknownField(f"{name!r} may be {_listed(ends)}", tuple(ends))
+            raise UnknownField(f"{name!r} may be {_listed(ends)}", tuple(ends), several=True)
         near = tuple(difflib.get_close_matches(name, self.names(), n=3, cutoff=0.6))
         near = near if len(name) <= 100 else ()
         hint = f"; did you mean {_listed(near)}?" if near else ""

@@ -18,6 +18,7 @@ from igdash.domain.filter_values import (
     unquoted,
 )
 from igdash.domain.filters import (
+    AmbiguousField,
     Compare,
     Exists,
     Filter,
@@ -42,9 +43,11 @@ _ORDER: Final = (Op.LT, Op.LE, Op.GT, Op.GE)
 _NEAR: Final = 5
 
 
-def fail(message: str, token: Token, *suggestions: str) -> FilterError:
+def fail(
+    message: str, token: Token, *suggestions: str, kind: type[FilterError] = FilterError
+) -> FilterError:
     """Return an error about a token."""
-    return FilterError(message, token.start, token.end, tuple(suggestions))
+    return kind(message, token.start, token.end, tuple(suggestions))
 
 
 def name_text(name: str) -> str:
@@ -125,7 +128,8 @@ class Terms:
         try:
             return self._index.resolve(token_text(name))
         except UnknownField as error:
-            raise fail(error.message, name, *map(name_text, error.near)) from None
+            kind = AmbiguousField if error.several else FilterError
+            raise fail(error.message, name, *map(name_text, error.near), kind=kind) from None
 
     def _field(self, name: Token) -> Ref:
         ref = self._ref(name)
@@ -135,6 +139,7 @@ class Terms:
                 f"{ref.name} is a group of fields; name one of them",
                 name,
                 *map(name_text, members[:_NEAR]),
+                kind=AmbiguousField,
             )
         return ref
 

@@ -38,6 +38,10 @@ class FilterError(IgdashError):
         super().__init__(message)
 
 
+class AmbiguousField(FilterError):
+    """A name that several fields end in, or a group of fields: `suggestions` are what may be meant."""
+
+
 class Op(StrEnum):
     """How a field's value is compared."""
 

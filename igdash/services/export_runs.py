@@ -26,7 +26,7 @@ from igdash import __version__
 from igdash.domain.errors import ExportFailed, IgdashError, SessionNotFound, WrongState
 from igdash.domain.events import Event
 from igdash.domain.filter_text import parse
-from igdash.domain.filters import Filter, FilterError
+from igdash.domain.filters import AmbiguousField, Filter, FilterError
 from igdash.domain.imports import IMPORT
 from igdash.domain.ports import (
     EventReader,
@@ -248,6 +248,10 @@ class Runner:
         sources = self.sessions.schema(session.id)
         try:
             filter = self._filter(schedule.spec.what.filter, session)
+        except AmbiguousField as error:  # whatever was meant, its events are not to be passed over
+            raise ExportFailed(
+                f"session {session.id}: {error.message}; name one of them"
+            ) from error
         except FilterError:  # names a field that this gadget does not have: none of it matches
             return None
         name = _file_name(wanted, format)
@@ -274,8 +278,8 @@ class Runner:
         fields = [f for source in self.sessions.schema(session.id) for f in source.fields]
         try:
             return parse(text, fields, self.queries.pattern_problem)
-        except FilterError:
-            if session.spec.environment != IMPORT:
+        except FilterError as error:
+            if session.spec.environment != IMPORT or isinstance(error, AmbiguousField):
                 raise
             # Its fields were told by its first events alone: later ones may have others.
             return parse(text, None, self.queries.pattern_problem)

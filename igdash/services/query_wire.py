@@ -90,7 +90,7 @@ def pack(error: Exception) -> Failure:
     kind, message = type(error).__name__, str(error)
     if isinstance(error, FilterError):
         return Failure(
-            kind=kind,
+            kind=FilterError.__name__,
             message=error.message,
             position=error.position,
             end=error.end,

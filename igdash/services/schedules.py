@@ -18,7 +18,7 @@ from igdash.domain.errors import (
     SqlTooLarge,
 )
 from igdash.domain.filter_text import parse
-from igdash.domain.filters import FilterError
+from igdash.domain.filters import AmbiguousField, FilterError
 from igdash.domain.ports import (
     Catalogue,
     Control,
@@ -206,7 +206,7 @@ class Schedules:
         return ""
 
     def _filter_problem(self, spec: ScheduleSpec) -> str:
-        """Say why a filter is none, or fits none of the sessions that are there."""
+        """Say why a filter is none, is ambiguous in one of the sessions there are, or fits none."""
         text, what = spec.what.filter, spec.what
         try:
             parse(text, None, self.queries.pattern_problem)
@@ -219,15 +219,17 @@ class Schedules:
             limit=_LOOKED_AT,
         )
         ids = what.sessions or tuple(one.id for one in self.sessions.list(query).sessions)
-        why = ""
+        why, fit = "", False
         for id_ in ids:
             try:
                 fields = [f for source in self.sessions.schema(id_) for f in source.fields]
                 parse(text, fields, self.queries.pattern_problem)
+            except AmbiguousField as error:  # every run that meets such a session would fail
+                return error.message
             except FilterError as error:
                 why = why or error.message
             except NotFound:
                 continue
             else:
-                return ""
-        return why
+                fit = True
+        return "" if fit else why

@@ -147,6 +147,16 @@ def test_a_filter_that_fits_no_session_there_is(side: Web) -> None:
     assert "proc.com" in answer["problems"]["what.filter"]
 
 
+def test_a_filter_that_is_ambiguous_in_a_session_there_is(side: Web) -> None:
+    """It fits another one, yet every run would fail at this."""
+    for gadget in ("trace_tcp", "trace_sni"):
+        side.session(gadget)
+    body = BODY | {"what": {"filter": "port = 443"}}
+    status, answer = send(side, "POST", "/api/schedules", body)
+    assert status == 422
+    assert "may be" in answer["problems"]["what.filter"]
+
+
 def test_without_a_collector_nothing_is_changed(side: Web) -> None:
     side.control.down = True
     assert send(side, "POST", "/api/schedules", BODY)[0] == 503

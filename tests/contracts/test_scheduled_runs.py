@@ -198,6 +198,19 @@ def test_a_filter_picks_rows_and_a_gadget_without_the_field_has_none(rig: Rig) -
     assert rig.run().rows == 1
 
 
+def test_a_name_that_several_fields_end_in_passes_nothing_over(rig: Rig) -> None:
+    """The run fails and says why; a cursor that moved would not come back."""
+    rig.make(What(filter="port = 443"))
+    sources = load_catalogue().get("trace_tcp").sources
+    session = rig.store.create(sources=sources, gadget="trace_tcp").id
+    rig.store.add(session, event('{"src":{"port":1},"dst":{"port":443}}'))
+    run = rig.run()
+    assert run.state is RunState.FAILED
+    assert "'port' may be" in run.reason
+    rig.change(what=What(filter="dst.port = 443"))
+    assert rig.run().rows == 1
+
+
 def test_a_filter_finds_a_field_that_an_import_has_only_further_on(rig: Rig) -> None:
     """Its fields were told by its first events, and a cursor that moved does not come back."""
     rig.make(What(filter="proc.error = 5"))
