@@ -80,6 +80,11 @@ class Schedule:
     failures: int = 0
     retry: int | None = None
 
+    @property
+    def destination(self) -> str:
+        """Where its runs go: what was asked for, else a folder of its own."""
+        return self.spec.destination or self.id
+
 
 class RunState(StrEnum):
     """How a run stands."""
@@ -133,6 +138,11 @@ class Run:
     lost: int = 0
     files: tuple[RunFile, ...] = ()
     ranges: tuple[RunRange, ...] = ()
+
+    @property
+    def destination(self) -> str:
+        """Where its place is, "" without one."""
+        return self.place.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,16 @@ def masked(text: str) -> str:
     return _PASSWORD.sub(lambda m: f"{m[3]}***" if m[3] else f"{m[1] or m[2]}:***@", text)
 
 
+def free_name(name: str, taken: set[str]) -> str:
+    """Return `name`, or with a number behind it where that is taken; it is taken then."""
+    free, number = name, 2
+    while free in taken:
+        free = f"{name}_{number}"
+        number += 1
+    taken.add(free)
+    return free
+
+
 def _escape(match: re.Match[str]) -> str:
     char = match[0]
     code = ord(char)

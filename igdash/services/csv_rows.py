@@ -15,6 +15,7 @@ from typing import Any
 
 from igdash.domain.events import Event
 from igdash.domain.gadgets import DataSource
+from igdash.domain.text import free_name
 from igdash.services.render import time_text
 
 FIXED = ("seq", "ts", "node", "source")
@@ -108,13 +109,7 @@ class Table:
 
 def _title(name: str, taken: set[str]) -> str:
     """Return a field's name; readers keep one of two columns called the same."""
-    if name not in (*FIXED, REST):
-        return name
-    number = 2
-    while (free := f"{name}_{number}") in taken:
-        number += 1
-    taken.add(free)
-    return free
+    return free_name(name, taken) if name in (*FIXED, REST) else name
 
 
 def _encode(rows: Iterable[Sequence[str]]) -> bytes:

@@ -127,8 +127,7 @@ class Runner:
         try:
             found = place.manifest(run.id)
         except (OSError, ExportFailed) as error:
-            destination = schedule.spec.destination or schedule.id
-            if run.place.rpartition("/")[0] == destination.rstrip("/"):
+            if run.destination == schedule.destination.rstrip("/"):
                 raise  # nothing could be put there now either: the schedule waits, and is exact
             reason = f"whether it was complete cannot be told: {_reason(error)}"
             ended = replace(run, state=RunState.FAILED, ended=_now(run), reason=reason)
@@ -155,7 +154,7 @@ class Runner:
         anchor = new_anchor(schedule, now)
         place: Place | None = None
         try:
-            place = self.places.place(schedule.spec.destination or schedule.id)
+            place = self.places.place(schedule.destination)
             run = replace(run, place=place.shown(run.id))
         except ExportFailed as error:
             self._begin(schedule, run, anchor)
@@ -329,10 +328,10 @@ class Runner:
         """Remove what could not be removed then, as the bucket was away: after each run until it is
         gone. A destination of before may be away for good, and every run would wait for it: there it
         is tried after 1, 2, 4, 8 … runs."""
-        current = (schedule.spec.destination or schedule.id).rstrip("/")
+        current = schedule.destination.rstrip("/")
         away: set[str] = set()
         for since, one in enumerate(list(islice(self._history(schedule), _PAGE))):
-            destination = one.place.rpartition("/")[0]
+            destination = one.destination
             if one.state is not RunState.FAILED or not one.place or destination in away:
                 continue
             if destination != current and since & (since - 1):
@@ -351,7 +350,7 @@ class Runner:
             offset += len(runs)
 
     def _place_of(self, run: Run) -> Place:
-        return self.places.place(run.place.rpartition("/")[0])
+        return self.places.place(run.destination)
 
     def _there(self, run: Run) -> bool:
         try:

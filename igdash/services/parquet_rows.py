@@ -19,6 +19,7 @@ import msgspec
 
 from igdash.domain.events import Event
 from igdash.domain.gadgets import DataSource, Field
+from igdash.domain.text import free_name
 
 GROUP: Final = 20_000
 """Most rows per row group."""
@@ -96,7 +97,7 @@ class ParquetTable:
                 continue
             self._index[field.name] = len(self._columns)
             self._columns.append(_Column(arrow, field))
-            names.append(_free(_plain(field.name), taken))
+            names.append(free_name(_plain(field.name), taken))
         self._groups = groups
         own = [arrow.field(n, c.arrow) for n, c in zip(names, self._columns, strict=True)]
         head = [
@@ -253,12 +254,3 @@ def _json(value: Any) -> str:
 
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "field"
-
-
-def _free(name: str, taken: set[str]) -> str:
-    free, number = name, 2
-    while free in taken:
-        free = f"{name}_{number}"
-        number += 1
-    taken.add(free)
-    return free

@@ -401,25 +401,31 @@ def test_others_remove_theirs() -> None:
     daemon.kill()
 
 
-@pytest.mark.parametrize("removed", [False, True], ids=["stopped", "removed"])
-def test_what_is_held_at_the_end_of_reading_others_is_stored(
-    monkeypatch: pytest.MonkeyPatch, removed: bool
-) -> None:
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> list[Chunk]:
+    """What comes to the gates, which hold it: they wait long for more."""
     monkeypatch.setattr(instances, "QUIET", 30.0)
     taken: list[Chunk] = []
     take = Gate.take
     monkeypatch.setattr(Gate, "take", lambda gate, one: taken.append(one) or take(gate, one))
+    return taken
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["stopped", "removed"])
+def test_what_is_held_at_the_end_of_reading_others_is_stored(
+    held: list[Chunk], removed: bool
+) -> None:
     daemon = Daemon({"numbers": manual()})
     with attached(daemon.address, RememberingSink()) as own:
         up(daemon)
         emit(daemon, 1, 2)
         own.wait_for(events=2)
     again = restarted(daemon)
-    taken.clear()
+    held.clear()
     with attached(again.address, RememberingSink(own), instance=ID, leave=False) as other:
         up(again)
         emit(again, 3, 4)
-        wait_until(lambda: sum(one.data.count(b"\n") for one in taken if one.kind is ROWS) >= 2)
+        wait_until(lambda: sum(one.data.count(b"\n") for one in held if one.kind is ROWS) >= 2)
         assert numbers(other) == []
         if removed:
             again.instances.RemoveGadgetInstance(pb.GadgetInstanceId(id=ID), None)
@@ -431,12 +437,8 @@ def test_what_is_held_at_the_end_of_reading_others_is_stored(
 
 
 def test_what_was_held_when_the_daemon_went_for_good_is_stored(
-    monkeypatch: pytest.MonkeyPatch,
+    held: list[Chunk],
 ) -> None:
-    monkeypatch.setattr(instances, "QUIET", 30.0)
-    taken: list[Chunk] = []
-    take = Gate.take
-    monkeypatch.setattr(Gate, "take", lambda gate, one: taken.append(one) or take(gate, one))
     daemon = Daemon({"numbers": manual()})
     with attached(daemon.address, RememberingSink(), leave=False) as sink:
         up(daemon)
@@ -445,15 +447,15 @@ def test_what_was_held_when_the_daemon_went_for_good_is_stored(
         left = now_ns()
         again = restarted(daemon)
         up(again)
-        taken.clear()
+        held.clear()
         emit(again, 3, 4)
-        wait_until(lambda: sum(one.data.count(b"\n") for one in taken if one.kind is ROWS) >= 2)
+        wait_until(lambda: sum(one.data.count(b"\n") for one in held if one.kind is ROWS) >= 2)
         again.kill()
         wait_until(lambda: sink.coverage["host"].state is NodeState.WAITING)
     assert numbers(sink) == [1, 2, 3, 4]
     gaps = streams(sink)
     assert min(gap.start for gap in gaps) < left
-    assert max(gap.end for gap in gaps) > max(one.received for one in taken)
+    assert max(gap.end for gap in gaps) > max(one.received for one in held)
 
 
 def test_stopped_while_the_daemon_is_away() -> None:

@@ -12,6 +12,7 @@ from igdash.sources.elements import ARRAY_BIT, FLAG_EMPTY, FLAG_UNREFERENCED, SO
 from igdash_wire import ig_pb2 as pb
 
 FLAG_HIDDEN: Final = 4
+_KINDS: Final[Mapping[int, str]] = dict(zip(pb.Kind.values(), pb.Kind.keys(), strict=True))
 _TARGET_KEYS: Final = {
     "operator.KubeManager.": ("namespace", "podname", "containername", "selector"),
     "operator.LocalManager.": ("k8s-namespace", "k8s-podname", "containername", "k8s-selector"),
@@ -109,8 +110,7 @@ def _number(text: str | None, default: int) -> int:
 
 def _kind(number: int) -> str:
     """Return a kind's name; a newer server may have one that we do not know."""
-    known: Mapping[int, str] = dict(zip(pb.Kind.values(), pb.Kind.keys(), strict=True))
-    return known.get(number, f"Kind{number}")
+    return _KINDS.get(number, f"Kind{number}")
 
 
 def _param(one: pb.Param, known: Gadget | None) -> Param:

@@ -38,6 +38,7 @@ from igdash.services.control_server import ControlServer
 from igdash.services.control_wire import socket_path
 from tests.support.collecting import SPEC
 from tests.support.collecting import wait_until as wait
+from tests.support.waiting import no_thread
 
 STATS = CollectorStats(
     pid=1, started=2, version="0", sessions=3, rate=1.5, lag_ms=0.0, backlog_bytes=0,
@@ -364,15 +365,10 @@ def _answers(path: Path) -> bool:
 def test_the_door_stays_open_when_there_is_no_thread_to_be_had(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = control_server.spawn
-
-    def scarce(name: str, work: Callable[[], None]) -> threading.Thread:
-        monkeypatch.setattr(control_server, "spawn", real)
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(control_server, "spawn", scarce)
-    with pytest.raises(CollectorUnavailable, match="too many connections"):
-        ControlClient(path).stats()
+    with monkeypatch.context() as patch:
+        patch.setattr(control_server, "spawn", no_thread)
+        with pytest.raises(CollectorUnavailable, match="too many connections"):
+            ControlClient(path).stats()
     assert ControlClient(path).stats() == STATS
 
 

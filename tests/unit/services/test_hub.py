@@ -18,7 +18,7 @@ from igdash.services import feed as feeds
 from igdash.services import hub as hubs
 from igdash.services.hub import Hub, HubClosed, Reader
 from tests.support.fake_readers import FakeReaders
-from tests.support.waiting import wait_until
+from tests.support.waiting import no_thread, wait_until
 
 
 class Watch:
@@ -271,24 +271,19 @@ def test_closing_wakes_all_and_lets_nobody_in(setup: Setup) -> None:
 def test_a_hub_that_found_no_thread_finds_one_later(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hubs.spawn
-
-    def scarce(name: str, work: Callable[[], None]) -> threading.Thread:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(hubs, "spawn", scarce)
-    with pytest.raises(RuntimeError):
-        setup.hub.listen(lambda: None)
-    monkeypatch.setattr(hubs, "spawn", real)
+    with monkeypatch.context() as patch:
+        patch.setattr(hubs, "spawn", no_thread)
+        with pytest.raises(RuntimeError):
+            setup.hub.listen(lambda: None)
     watch = setup.control.watch
 
     @contextmanager
-    def no_thread(on_advance: Callable[[Sequence[Advance]], None]) -> Iterator[None]:
+    def once(on_advance: Callable[[Sequence[Advance]], None]) -> Iterator[None]:
         setup.control.watch = watch  # type: ignore[method-assign]
-        raise RuntimeError("can't start new thread")
+        no_thread()
         yield
 
-    setup.control.watch = no_thread  # type: ignore[method-assign]
+    setup.control.watch = once  # type: ignore[method-assign]
     leave = setup.hub.listen(lambda: None)
     wait_until(lambda: setup.control.entered == 1)
     leave()
